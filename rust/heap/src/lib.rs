@@ -1,0 +1,1 @@
+//! The shared heap: layout, hash table, allocation, and what the collector needs.

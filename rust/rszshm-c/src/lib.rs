@@ -1,0 +1,1 @@
+//! The C interface of ccan's rszshm over `hh_region`.
