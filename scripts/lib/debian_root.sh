@@ -1,0 +1,134 @@
+# shellcheck shell=bash disable=SC2154
+# The private Debian root: where it is, whether it is finished, making it under
+# a lock, entering it. Sourced by scripts/with-ocaml.
+#
+# root         the finished root; it has a stamp: its suite, then its packages
+# root.lock    held alone while making, shared from the look at the stamp until
+#              CMD runs in the root (from then on /proc tells that it is in use)
+# root.partial.* and root.old.*  what a set-up left; the next one removes them
+
+packages=(
+  gcc libc6-dev make pkg-config binutils git ca-certificates
+  ocaml ocaml-compiler-libs ocaml-dune ocaml-findlib
+  libalcotest-ocaml-dev libqcheck-core-ocaml-dev libqcheck-ocaml-dev
+  libqcheck-stm-ocaml-dev libqcheck-lin-ocaml-dev
+  libmdx-ocaml-dev ocaml-odoc ocamlformat opam
+  wamerican-huge wamerican-insane
+  cargo rustc rustfmt rust-clippy
+)
+
+choose_root() {
+  suite=${HH_SHARED_SUITE:-trixie}
+  root=${HH_SHARED_ROOT:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/hh_shared/debian-$suite}
+  root=$(realpath -m "$root")
+  stamp=$root/etc/hh_shared-root
+  log=$root.log
+}
+
+# Finished, of this suite, with at least these packages (so that two checkouts
+# with different lists share one root without undoing each other's)?
+root_ready() {
+  [[ -r $stamp && $(head -n 1 "$stamp") == "$suite" ]] &&
+    ! printf '%s\n' "${packages[@]}" | grep -qvxFf "$stamp"
+}
+
+write_stamp() { printf '%s\n' "$suite" "${packages[@]}" >"$1/etc/hh_shared-root"; }
+
+# Leaves fd 9 with a shared lock on a finished root.
+with_ready_root() {
+  mkdir -p "$(dirname "$root")"
+  exec 9>>"$root.lock"
+  flock -s 9
+  while ! root_ready; do
+    flock -n -x 9 || {
+      say "waiting for another set-up of $root"
+      flock -x 9
+    }
+    root_ready || make_root
+    flock -s 9
+  done
+}
+
+# Is some process running inside the folder as its root?
+in_use() {
+  local p
+  for p in /proc/[0-9]*/root; do
+    [[ $p -ef $1 ]] && return 0
+  done
+  return 1
+}
+
+remove_leftovers() {
+  local d
+  for d in "$root".partial.* "$root".old.*; do
+    [[ -d $d ]] && ! in_use "$d" && rm -rf --one-file-system "$d"
+  done
+  return 0
+}
+
+# Under the exclusive lock. A stamp of this suite that lacks packages: add them.
+# Anything else that bears our stamp: start over. Never touch what is not ours.
+make_root() {
+  local partial=$root.partial.$$ had=''
+  remove_leftovers
+  : >"$log"
+  if [[ -e $stamp ]]; then
+    had=$(head -n 1 "$stamp")
+    [[ $had == "$suite" || $had == unfinished ]] ||
+      die "$root holds Debian $had, not $suite: choose another HH_SHARED_ROOT, or remove it"
+    if [[ $had == "$suite" ]]; then
+      echo unfinished >"$stamp"
+      if set_up add "$root"; then
+        write_stamp "$root"
+        return
+      fi
+      say "could not add to $root: making it anew"
+    fi
+  elif [[ -e $root && -n $(ls -A "$root") ]]; then
+    die "$root is there already and was not made by this script: choose another HH_SHARED_ROOT, or remove it"
+  fi
+
+  find_mirror
+  set_up new "$partial" || set_up_failed
+  write_stamp "$partial"
+  if [[ -e $stamp ]]; then mv -T "$root" "$root.old.$$"; fi
+  mv -T "$partial" "$root"
+  remove_leftovers
+  say "ready: $root"
+}
+
+find_mirror() {
+  mirror=${HH_SHARED_MIRROR:-}
+  [[ -z $mirror ]] || return 0
+  # A derivative's mirror doesn't carry Debian itself.
+  [[ $(host_os) == " debian "* ]] ||
+    die "this host's apt mirror does not carry Debian: set HH_SHARED_MIRROR to the address of a Debian mirror"
+  mirror=$(debian_mirror "$etc")
+  [[ -n $mirror ]] ||
+    die "found no Debian main archive in $etc/apt: set HH_SHARED_MIRROR to the address of a Debian mirror"
+}
+
+# set_up new|add FOLDER: in its own mount and process namespaces, so that nothing
+# stays mounted, and everything it started dies with this script.
+set_up() {
+  SUITE=$suite MIRROR=${mirror:-} PACKAGES="${packages[*]}" \
+    setpriv --pdeathsig KILL -- \
+    unshare --mount --propagation private --pid --fork --kill-child -- \
+    bash "$lib/set_up_root.sh" "$1" "$2" 3>&2 >>"$log" 2>&1 </dev/null
+}
+
+set_up_failed() {
+  say "the set-up failed; the end of $log:"
+  tail -n 15 "$log" | sed 's/^/    /' >&2
+  if grep -qiE 'NO_PUBKEY|not signed|signature|unknown key' "$log"; then
+    say "the mirror's signature could not be checked: update the host's package debian-archive-keyring, or set HH_SHARED_KEYRING to a file with Debian's keys"
+  fi
+  rm -rf --one-file-system "$root".partial.$$
+  exit 1
+}
+
+# Becomes CMD (same process, so signals and status are CMD's), from anywhere.
+enter_root() {
+  exec unshare --mount --propagation private -- \
+    bash "$lib/enter_root.sh" "$root" "$suite" "$@"
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# enter_root.sh ROOT SUITE CMD…: run by debian_root.sh in a private mount
+# namespace; puts the host's folders into the root, and becomes CMD inside it.
+set -euo pipefail
+
+root=$1 suite=$2
+shift 2
+
+# bind PATH: the host's PATH, at the same place in the root.
+bind() {
+  local to=$root$1
+  if [[ -d $1 ]]; then
+    mkdir -p "$to"
+  elif [[ ! -e $to ]]; then
+    mkdir -p "$(dirname "$to")"
+    : >"$to"
+  fi
+  mount --rbind "$1" "$to"
+}
+
+# inside PATH: is it the host's PATH in the root already?
+inside() { [[ $root$1 -ef $1 ]]; }
+
+host_folders() {
+  local d
+  for d in /*; do
+    case $d in
+      /usr | /bin | /sbin | /lib* | /etc | /var | /boot | /lost+found) ;;
+      *) if [[ -d $d && ! -L $d ]]; then bind "$d"; fi ;;
+    esac
+  done
+  for d in /etc/resolv.conf /etc/hosts /etc/gitconfig /etc/localtime /etc/ssl \
+    /usr/share/ca-certificates /usr/local/share/ca-certificates /var/tmp; do
+    if [[ -e $d ]]; then bind "$d"; fi
+  done
+}
+
+# Folders that matter and may lie among the system's (say /var/lib/ci/checkout).
+own_folders() {
+  local d git_dir
+  git_dir=$(git rev-parse --path-format=absolute --git-common-dir 2>/dev/null || true)
+  for d in "$(git rev-parse --show-toplevel 2>/dev/null || true)" "$git_dir" \
+    "$PWD" "${HOME:-}" "$cargo_home" "$rustup_home" "${TMPDIR:-}"; do
+    case $d in
+      '' | / | /usr | /etc | /var | /usr/local | /usr/share) ;;
+      /*) if [[ -d $d ]] && ! inside "$d"; then bind "$d"; fi ;;
+    esac
+  done
+}
+
+cargo_home=${CARGO_HOME:-${HOME:-/root}/.cargo}
+rustup_home=${RUSTUP_HOME:-${HOME:-/root}/.rustup}
+path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+if "$cargo_home/bin/cargo" --version >/dev/null 2>&1; then path=$cargo_home/bin:$path; fi
+
+host_folders
+own_folders
+
+unset CAML_LD_LIBRARY_PATH OCAMLPATH OCAMLFIND_CONF OCAMLFIND_TOOLCHAIN OCAMLFIND_DESTDIR
+unset OCAMLFIND_LDCONF OCAMLLIB CAMLLIB OCAML_TOPLEVEL_PATH OCAMLTOP_INCLUDE_PATH OPAMSWITCH
+for var in "${!OPAM_@}"; do unset "$var"; done
+export PATH=$path HH_SHARED_INSIDE=$suite
+
+# fd 9 is the lock of debian_root.sh: kept until /proc shows us inside the root.
+# shellcheck disable=SC2016
+exec chroot "$root" /bin/sh -c 'exec 9>&-; cd "$1" && shift && exec "$@"' with-ocaml "$PWD" "$@"
