@@ -32,7 +32,9 @@ root_ready() {
     ! printf '%s\n' "${packages[@]}" | grep -qvxFf "$stamp"
 }
 
-write_stamp() { printf '%s\n' "$suite" "${packages[@]}" >"$1/etc/hh_shared-root"; }
+write_stamp() { # FOLDER [PACKAGE…]: with these besides our own
+  { echo "$suite" && printf '%s\n' "${packages[@]}" "${@:2}" | sort -u; } >"$1/etc/hh_shared-root"
+}
 
 # Leaves fd 9 with a shared lock on a finished root.
 with_ready_root() {
@@ -70,6 +72,7 @@ remove_leftovers() {
 # Anything else that bears our stamp: start over. Never touch what is not ours.
 make_root() {
   local partial=$root.partial.$$ had=''
+  local -a had_packages
   remove_leftovers
   : >"$log"
   if [[ -e $stamp ]]; then
@@ -77,9 +80,10 @@ make_root() {
     [[ $had == "$suite" || $had == unfinished ]] ||
       die "$root holds Debian $had, not $suite: choose another HH_SHARED_ROOT, or remove it"
     if [[ $had == "$suite" ]]; then
+      mapfile -t -s 1 had_packages <"$stamp"
       echo unfinished >"$stamp"
       if set_up add "$root"; then
-        write_stamp "$root"
+        write_stamp "$root" "${had_packages[@]}"
         return
       fi
       say "could not add to $root: making it anew"
@@ -111,10 +115,28 @@ find_mirror() {
 # set_up new|add FOLDER: in its own mount and process namespaces, so that nothing
 # stays mounted, and everything it started dies with this script.
 set_up() {
+  local status=0
   SUITE=$suite MIRROR=${mirror:-} PACKAGES="${packages[*]}" \
     setpriv --pdeathsig KILL -- \
     unshare --mount --propagation private --pid --fork --kill-child -- \
-    bash "$lib/set_up_root.sh" "$1" "$2" 3>&2 >>"$log" 2>&1 </dev/null
+    bash "$lib/set_up_root.sh" "$1" "$2" 3>&2 >>"$log" 2>&1 </dev/null &
+  set_up_pid=$!
+  for signal in INT TERM HUP; do
+    # shellcheck disable=SC2064
+    trap "interrupted $signal" "$signal"
+  done
+  wait "$set_up_pid" || status=$?
+  trap - INT TERM HUP
+  return "$status"
+}
+
+# A first process of a namespace and unshare both ignore these signals; SIGKILL
+# ends them and all they started. The next set-up removes what they left.
+interrupted() { # SIGNAL
+  kill -KILL "$set_up_pid" 2>/dev/null || true
+  say "set-up interrupted; the next run starts it over"
+  trap - "$1"
+  kill -s "$1" $$
 }
 
 set_up_failed() {

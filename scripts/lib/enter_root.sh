@@ -5,21 +5,21 @@ set -euo pipefail
 
 root=$1 suite=$2
 shift 2
+PATH=$PATH:/usr/sbin:/sbin
 
-# bind PATH: the host's PATH, at the same place in the root.
+# bind PATH [ro]: the host's PATH, at the same place in the root. Never through a
+# symbolic link, which from here would lead to the host's own files.
 bind() {
   local to=$root$1
+  [[ ! -L $to ]] || return 0
   if [[ -d $1 ]]; then
     mkdir -p "$to"
   elif [[ ! -e $to ]]; then
-    mkdir -p "$(dirname "$to")"
     : >"$to"
   fi
   mount --rbind "$1" "$to"
+  [[ -z ${2:-} ]] || mount -o remount,bind,ro "$to"
 }
-
-# inside PATH: is it the host's PATH in the root already?
-inside() { [[ $root$1 -ef $1 ]]; }
 
 host_folders() {
   local d
@@ -29,22 +29,23 @@ host_folders() {
       *) if [[ -d $d && ! -L $d ]]; then bind "$d"; fi ;;
     esac
   done
-  for d in /etc/resolv.conf /etc/hosts /etc/gitconfig /etc/localtime /etc/ssl \
-    /usr/share/ca-certificates /usr/local/share/ca-certificates /var/tmp; do
-    if [[ -e $d ]]; then bind "$d"; fi
+  bind /var/tmp
+  for d in /etc/resolv.conf /etc/hosts /etc/gitconfig /etc/ssl \
+    /usr/share/ca-certificates /usr/local/share/ca-certificates; do
+    if [[ -e $d ]]; then bind "$d" ro; fi
   done
 }
 
-# Folders that matter and may lie among the system's (say /var/lib/ci/checkout).
+# Folders that matter and may lie among the system's (say /var/lib/ci/checkout):
+# the checkout, its git folder when that lies elsewhere (a worktree's does), and
+# the homes. Left alone: what is in the root already, as the host's or its own.
 own_folders() {
-  local d git_dir
-  git_dir=$(git rev-parse --path-format=absolute --git-common-dir 2>/dev/null || true)
-  for d in "$(git rev-parse --show-toplevel 2>/dev/null || true)" "$git_dir" \
+  local d
+  for d in "$(git rev-parse --show-toplevel 2>/dev/null || true)" \
+    "$(git rev-parse --path-format=absolute --git-common-dir 2>/dev/null || true)" \
     "$PWD" "${HOME:-}" "$cargo_home" "$rustup_home" "${TMPDIR:-}"; do
-    case $d in
-      '' | / | /usr | /etc | /var | /usr/local | /usr/share) ;;
-      /*) if [[ -d $d ]] && ! inside "$d"; then bind "$d"; fi ;;
-    esac
+    [[ $d == /*/* && -d $d && ! $root$d -ef $d ]] || continue
+    [[ -d $root$d && -n $(find "$root$d" ! -type d -print -quit) ]] || bind "$d"
   done
 }
 
@@ -59,8 +60,9 @@ own_folders
 unset CAML_LD_LIBRARY_PATH OCAMLPATH OCAMLFIND_CONF OCAMLFIND_TOOLCHAIN OCAMLFIND_DESTDIR
 unset OCAMLFIND_LDCONF OCAMLLIB CAMLLIB OCAML_TOPLEVEL_PATH OCAMLTOP_INCLUDE_PATH OPAMSWITCH
 for var in "${!OPAM_@}"; do unset "$var"; done
-export PATH=$path HH_SHARED_INSIDE=$suite
+export HH_SHARED_INSIDE=$suite
 
 # fd 9 is the lock of debian_root.sh: kept until /proc shows us inside the root.
 # shellcheck disable=SC2016
-exec chroot "$root" /bin/sh -c 'exec 9>&-; cd "$1" && shift && exec "$@"' with-ocaml "$PWD" "$@"
+exec chroot "$root" /bin/sh -c 'exec 9>&-; export PATH="$1"; cd "$2" && shift 2 && exec "$@"' \
+  with-ocaml "$path" "$PWD" "$@"

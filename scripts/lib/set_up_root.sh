@@ -7,7 +7,8 @@ set -euo pipefail
 
 how=$1 folder=$2
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin${TEST_PATH:+:$TEST_PATH}
+export PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
 
 stage() {
   echo "== $*"
