@@ -1,0 +1,36 @@
+# Every target sets up what it needs: on a machine without OCaml 5, scripts/with-ocaml makes a
+# private root once and runs the command there.
+IN := scripts/with-ocaml
+export HH_SHARED_CARGO_TARGET := $(CURDIR)/target
+
+.PHONY: all build test check bench demo doc fmt clean
+
+all: build
+
+build:
+	$(IN) dune build @install
+
+# Shares real data between processes: see examples/demo.
+demo:
+	$(IN) scripts/demo
+
+# Every test, and a last line `N passed, N failed`.
+test:
+	$(IN) scripts/run-tests
+
+# The gate: formatting, lints, warnings as errors, every test.
+check:
+	$(IN) scripts/check
+	$(IN) scripts/run-tests
+
+bench:
+	$(IN) scripts/bench
+
+doc:
+	$(IN) scripts/doc
+
+fmt:
+	$(IN) sh -c 'cargo fmt --all; cd test/rust && cargo fmt --all; cd ../.. && dune fmt 2>/dev/null; true'
+
+clean:
+	rm -rf _build _build_debug target test/rust/target

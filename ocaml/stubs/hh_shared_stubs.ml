@@ -1,0 +1,3 @@
+external setup : unit -> unit = "hh_shared_setup"
+
+let () = setup ()
