@@ -6,9 +6,9 @@
 //! [`boundary`] is the same for stubs that are plain `extern "C"` functions, where no macro
 //! catches a panic.
 
-use ocaml_sys::{Value, caml_alloc_initialized_string, caml_named_value};
-use std::ffi::{CStr, c_char, c_int};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use ocaml_sys::{caml_alloc_initialized_string, caml_named_value, Value};
+use std::ffi::{c_char, c_int, CStr};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 extern "C" {
     /// Raises `Unix.Unix_error`; of OCaml's own `unix` library, which every module depends on.
@@ -101,7 +101,11 @@ fn raise(exn: Exn) -> ! {
             Exn::OutOfMemory => ocaml_sys::caml_raise_out_of_memory(),
             Exn::InvalidArgument(text) => ocaml_sys::caml_invalid_argument_value(consume(text)),
             Exn::Failure(text) => ocaml_sys::caml_failwith_value(consume(text)),
-            Exn::Unix { errno, function, argument } => {
+            Exn::Unix {
+                errno,
+                function,
+                argument,
+            } => {
                 // The runtime wants a C string; function names are short and ours.
                 let mut name = [0u8; 64];
                 let length = function.len().min(name.len() - 1);

@@ -5,7 +5,7 @@
 //! that module's file.
 
 use ocaml_interop::OCaml;
-use ocaml_sys::{Value, custom_operations};
+use ocaml_sys::{custom_operations, Value};
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 

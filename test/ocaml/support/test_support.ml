@@ -21,8 +21,7 @@ let run ?(seconds = 300) name suites =
           prerr_endline ("no such role: " ^ wanted);
           exit 3
       | Some f ->
-          exit
-            (guarded (fun () -> f (Array.sub Sys.argv 1 (Array.length Sys.argv - 1)))))
+          exit (guarded (fun () -> f (Array.sub Sys.argv 1 (Array.length Sys.argv - 1)))))
 
 let test name f = Alcotest.test_case name `Quick f
 
@@ -31,7 +30,8 @@ let spawn ?(stdin = Unix.stdin) ?(stdout = Unix.stdout) name args =
     Array.append
       (Array.of_list
          (List.filter
-            (fun binding -> not (String.starts_with ~prefix:(role_variable ^ "=") binding))
+            (fun binding ->
+              not (String.starts_with ~prefix:(role_variable ^ "=") binding))
             (Array.to_list (Unix.environment ()))))
       [| role_variable ^ "=" ^ name |]
   in
@@ -81,7 +81,9 @@ let rec remove path =
 
 let with_temp_dir f =
   let dir = Filename.temp_dir "hh_shared" "" in
-  Fun.protect ~finally:(fun () -> if Sys.file_exists dir then remove dir) (fun () -> f dir)
+  Fun.protect
+    ~finally:(fun () -> if Sys.file_exists dir then remove dir)
+    (fun () -> f dir)
 
 let lines path = In_channel.with_open_bin path (fun c -> In_channel.input_all c)
 

@@ -1,30 +1,33 @@
-(** What every test executable shares: a watchdog, roles for exec'ed processes, small helpers. *)
+(** What every test executable shares: a watchdog, roles for exec'ed processes, small
+    helpers. *)
 
 val run : ?seconds:int -> string -> (string * unit Alcotest.test_case list) list -> unit
 (** [run name suites] runs [suites] with Alcotest under a watchdog: a process that lives
-    longer than [seconds] (default 300) is killed by SIGALRM, wherever it hangs, also inside
-    a stub that never comes back. *)
+    longer than [seconds] (default 300) is killed by SIGALRM, wherever it hangs, also
+    inside a stub that never comes back. *)
 
 val test : string -> (unit -> unit) -> unit Alcotest.test_case
 (** [test name f] is the quick test case that runs [f]. *)
 
 (** {1 Processes}
 
-    A test that needs another process registers a {e role} before {!run}; {!spawn} executes
-    this same executable again in that role, so the child is unrelated to its parent: another
-    address-space layout, another heap. *)
+    A test that needs another process registers a {e role} before {!run}; {!spawn}
+    executes this same executable again in that role, so the child is unrelated to its
+    parent: another address-space layout, another heap. *)
 
 val role : string -> (string array -> unit) -> unit
-(** [role name f]: an executable started by [spawn name args] runs [f args], then exits with 0,
-    or with 2 after printing the exception that [f] raised. Call it before {!run}. *)
+(** [role name f]: an executable started by [spawn name args] runs [f args], then exits
+    with 0, or with 2 after printing the exception that [f] raised. Call it before {!run}.
+*)
 
 val spawn :
   ?stdin:Unix.file_descr -> ?stdout:Unix.file_descr -> string -> string list -> int
-(** [spawn name args] is the process id of this executable started again as role [name]. *)
+(** [spawn name args] is the process id of this executable started again as role [name].
+*)
 
 val fork : (unit -> unit) -> int
-(** [fork f] is the process id of a child that runs [f] and leaves with [Unix._exit]: 0, or 2
-    after printing the exception. Alcotest's state is never touched by the child. *)
+(** [fork f] is the process id of a child that runs [f] and leaves with [Unix._exit]: 0,
+    or 2 after printing the exception. Alcotest's state is never touched by the child. *)
 
 val wait_ok : int -> unit
 (** [wait_ok pid] waits for [pid] and fails the test unless it exited with 0. *)
@@ -55,5 +58,6 @@ val mappings : unit -> int
 
 val property :
   ?count:int -> string -> 'a QCheck.arbitrary -> ('a -> bool) -> unit Alcotest.test_case
-(** [property name values holds] is the test case that [holds] is true of [count] (default 200)
-    random [values]. The seed is new in each run, or [QCHECK_SEED]; a failure prints it. *)
+(** [property name values holds] is the test case that [holds] is true of [count] (default
+    200) random [values]. The seed is new in each run, or [QCHECK_SEED]; a failure prints
+    it. *)
