@@ -1,3 +1,26 @@
 //! Address space: claims, shared mappings at one fixed address, and the files behind them.
 //!
-//! The ground floor of the house. Knows nothing of OCaml.
+//! The ground floor of the house. Knows nothing of OCaml. Everything here is Linux on a
+//! 64-bit machine; what the kernel is asked for goes through [`sys`], and atomics come
+//! from [`sync`] only.
+#![warn(clippy::all)]
+
+pub mod claim;
+mod error;
+pub mod memfd;
+pub mod pages;
+pub mod registry;
+mod scan;
+pub mod sync;
+pub mod sys;
+mod tombstone;
+
+pub use claim::{Access, Claim};
+pub use error::{Error, Result};
+pub use memfd::{Inherit, Memfd};
+pub use registry::{Kind, Range, RangeId};
+pub use scan::{Scan, USER_SPACE_END, WINDOW};
+pub use tombstone::WORD as TOMBSTONE_WORD;
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("hh_region needs Linux on a 64-bit machine: it claims spans of a 47-bit space");

@@ -1,0 +1,223 @@
+//! The registry's table of spans: what the numbers in its tree stand for. Slots live in
+//! chunks that are never freed, so that a reader can look at a slot at any time; a
+//! sequence number tells it whether what it read belongs together.
+
+use crate::sync::process::{fence, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Slots in chunk 0; chunk `k` has twice as many as chunk `k - 1`.
+const FIRST: usize = 64;
+const CHUNKS: usize = 26;
+
+/// The end of the list of free slots.
+const NONE: u32 = u32::MAX;
+
+/// One span, or a place for one.
+///
+/// `sequence` is even while the slot holds a span and odd while it does not. It only ever
+/// grows, so that a [`crate::RangeId`] (sequence and slot number) is never given twice.
+struct Slot {
+    base: AtomicUsize,
+    len: AtomicUsize,
+    kind: AtomicU32,
+    sequence: AtomicU32,
+    next_free: AtomicU32,
+}
+
+/// What a slot says about its span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Contents {
+    pub(super) base: usize,
+    pub(super) len: usize,
+    pub(super) kind: u32,
+}
+
+pub(super) struct Slots {
+    chunks: [AtomicPtr<Slot>; CHUNKS],
+    /// How many slots were ever given out.
+    used: AtomicU32,
+    /// The first free slot, and in the upper half a count of changes, which keeps a
+    /// thread that was away from mistaking a new list for the old one.
+    free: AtomicU64,
+}
+
+fn id_of(slot: u32, sequence: u32) -> u64 {
+    (u64::from(sequence) << 32) | u64::from(slot)
+}
+
+impl Slots {
+    pub(super) const fn new() -> Slots {
+        Slots {
+            chunks: [const { AtomicPtr::new(core::ptr::null_mut()) }; CHUNKS],
+            used: AtomicU32::new(0),
+            free: AtomicU64::new(NONE as u64),
+        }
+    }
+
+    /// The chunk that holds slot `n`, its size, and `n`'s place in it.
+    fn place(n: u32) -> (usize, usize, usize) {
+        let from_first = n as usize + FIRST;
+        let chunk = (from_first / FIRST).ilog2() as usize;
+        (chunk, FIRST << chunk, from_first - (FIRST << chunk))
+    }
+
+    /// A slot that was given out before.
+    fn slot(&self, n: u32) -> Option<&Slot> {
+        let (chunk, size, place) = Slots::place(n);
+        // Acquire: pairs with the exchange in `fresh`, which publishes the chunk.
+        let slots = self.chunks.get(chunk)?.load(Ordering::Acquire);
+        if slots.is_null() {
+            return None;
+        }
+        debug_assert!(place < size);
+        // SAFETY: a published chunk has `size` slots, is never freed, and `place < size`.
+        Some(unsafe { &*slots.add(place) })
+    }
+
+    /// A slot never used before, its chunk made if needed.
+    fn fresh(&self) -> (u32, &Slot) {
+        // Relaxed: the number only has to be unique.
+        let n = self.used.fetch_add(1, Ordering::Relaxed);
+        let (chunk, size, place) = Slots::place(n);
+        assert!(chunk < CHUNKS, "more spans registered than addresses exist");
+        let entry = &self.chunks[chunk];
+        // Acquire: pairs with the exchange below, in another thread.
+        let mut slots = entry.load(Ordering::Acquire);
+        if slots.is_null() {
+            let made: Box<[Slot]> = (0..size).map(|_| Slot::unused()).collect();
+            let made = Box::leak(made);
+            let ours = made.as_mut_ptr();
+            let null = core::ptr::null_mut();
+            // Release: publishes the slots' first contents to `slot`. Acquire on failure:
+            // another thread's chunk.
+            match entry.compare_exchange(null, ours, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => slots = ours,
+                Err(theirs) => {
+                    // SAFETY: `made` was leaked above and never published.
+                    drop(unsafe { Box::from_raw(made) });
+                    slots = theirs;
+                }
+            }
+        }
+        // SAFETY: the chunk is published, has `size` slots, and `place < size`.
+        (n, unsafe { &*slots.add(place) })
+    }
+
+    /// Takes a free slot, if any was freed before.
+    fn recycled(&self) -> Option<(u32, &Slot)> {
+        // Acquire (here and on failure): pairs with the Release in `free`, for `next_free`.
+        let mut head = self.free.load(Ordering::Acquire);
+        loop {
+            let n = head as u32;
+            if n == NONE {
+                return None;
+            }
+            let slot = self.slot(n)?;
+            // Relaxed: ordered by the Acquire above; stale if the list changed, which the
+            // exchange notices by the count of changes.
+            let next = slot.next_free.load(Ordering::Relaxed);
+            let changed = ((head >> 32).wrapping_add(1) << 32) | u64::from(next);
+            match self
+                .free
+                .compare_exchange(head, changed, Ordering::Acquire, Ordering::Acquire)
+            {
+                Ok(_) => return Some((n, slot)),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Gives a span a slot; the slot's number and the span's id.
+    pub(super) fn take(&self, base: usize, len: usize, kind: u32) -> (u32, u64) {
+        let (n, slot) = self.recycled().unwrap_or_else(|| self.fresh());
+        // Relaxed: `read` orders its loads by the sequence, stored last.
+        slot.base.store(base, Ordering::Relaxed);
+        slot.len.store(len, Ordering::Relaxed);
+        slot.kind.store(kind, Ordering::Relaxed);
+        // Release: pairs with the first load in `read`. The slot is this thread's alone.
+        let sequence = slot.sequence.load(Ordering::Relaxed).wrapping_add(1);
+        slot.sequence.store(sequence, Ordering::Release);
+        (n, id_of(n, sequence))
+    }
+
+    /// What slot `n` holds, and under which id, if it holds anything.
+    #[inline]
+    pub(super) fn read(&self, n: u32) -> Option<(u64, Contents)> {
+        let slot = self.slot(n)?;
+        // Acquire: pairs with the Release in `take`.
+        let before = slot.sequence.load(Ordering::Acquire);
+        let contents = Contents {
+            base: slot.base.load(Ordering::Relaxed),
+            len: slot.len.load(Ordering::Relaxed),
+            kind: slot.kind.load(Ordering::Relaxed),
+        };
+        // Acquire: keeps the loads above before the one below; pairs with the fence in
+        // `retire`, which keeps the next owner's stores behind the odd sequence.
+        fence(Ordering::Acquire);
+        let after = slot.sequence.load(Ordering::Relaxed);
+        (before == after && before % 2 == 0 && before != 0).then(|| (id_of(n, before), contents))
+    }
+
+    /// The slot that `id` names, and what it holds, if the id is still good.
+    pub(super) fn named(&self, id: u64) -> Option<(u32, Contents)> {
+        let (now, contents) = self.read(id as u32)?;
+        (now == id).then_some((id as u32, contents))
+    }
+
+    /// Ends the use of a slot under `id`; whether this call did. The caller clears the
+    /// tree and then frees the slot.
+    pub(super) fn retire(&self, n: u32, id: u64) -> bool {
+        let Some(slot) = self.slot(n) else {
+            return false;
+        };
+        let sequence = (id >> 32) as u32;
+        let odd = sequence.wrapping_add(1);
+        // Relaxed: of several callers one wins; the fence orders what follows.
+        let won = slot
+            .sequence
+            .compare_exchange(sequence, odd, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
+        // Release: pairs with the fence in `read`.
+        fence(Ordering::Release);
+        won
+    }
+
+    /// Puts a slot back, for another span.
+    pub(super) fn free(&self, n: u32) {
+        let Some(slot) = self.slot(n) else { return };
+        // Relaxed: the slot is the caller's alone. A slot that never got into the tree is
+        // not retired yet.
+        let sequence = slot.sequence.load(Ordering::Relaxed);
+        if sequence % 2 == 0 {
+            slot.sequence
+                .store(sequence.wrapping_add(1), Ordering::Relaxed);
+            // Release: pairs with the fence in `read`.
+            fence(Ordering::Release);
+        }
+        // Relaxed: a first guess, corrected by the exchange.
+        let mut head = self.free.load(Ordering::Relaxed);
+        loop {
+            slot.next_free.store(head as u32, Ordering::Relaxed);
+            let changed = ((head >> 32).wrapping_add(1) << 32) | u64::from(n);
+            // Release: pairs with the Acquire in `recycled`, for `next_free`.
+            match self
+                .free
+                .compare_exchange(head, changed, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn unused() -> Slot {
+        Slot {
+            base: AtomicUsize::new(0),
+            len: AtomicUsize::new(0),
+            kind: AtomicU32::new(0),
+            sequence: AtomicU32::new(1),
+            next_free: AtomicU32::new(NONE),
+        }
+    }
+}
