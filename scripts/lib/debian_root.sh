@@ -9,12 +9,15 @@
 
 packages=(
   gcc libc6-dev make pkg-config binutils git ca-certificates
-  ocaml ocaml-compiler-libs ocaml-dune ocaml-findlib
+  ocaml ocaml-dune ocaml-findlib cargo rustc
+)
+# Left out, with a word, where the suite has none: in testing they come and go.
+extras=(
+  ocaml-compiler-libs # compiler-libs.*, part of ocaml in later suites
   libalcotest-ocaml-dev libqcheck-core-ocaml-dev libqcheck-ocaml-dev
   libqcheck-stm-ocaml-dev libqcheck-lin-ocaml-dev
   libmdx-ocaml-dev ocaml-odoc ocamlformat opam
-  wamerican-huge wamerican-insane
-  cargo rustc rustfmt rust-clippy
+  wamerican-huge wamerican-insane rustfmt rust-clippy
 )
 
 choose_root() {
@@ -29,11 +32,11 @@ choose_root() {
 # with different lists share one root without undoing each other's)?
 root_ready() {
   [[ -r $stamp && $(head -n 1 "$stamp") == "$suite" ]] &&
-    ! printf '%s\n' "${packages[@]}" | grep -qvxFf "$stamp"
+    ! printf '%s\n' "${packages[@]}" "${extras[@]}" | grep -qvxFf "$stamp"
 }
 
 write_stamp() { # FOLDER [PACKAGE…]: with these besides our own
-  { echo "$suite" && printf '%s\n' "${packages[@]}" "${@:2}" | sort -u; } >"$1/etc/hh_shared-root"
+  { echo "$suite" && printf '%s\n' "${packages[@]}" "${extras[@]}" "${@:2}" | sort -u; } >"$1/etc/hh_shared-root"
 }
 
 # Leaves fd 9 with a shared lock on a finished root.
@@ -113,36 +116,21 @@ find_mirror() {
 }
 
 # set_up new|add FOLDER: in its own mount and process namespaces, so that nothing
-# stays mounted, and everything it started dies with this script.
+# stays mounted. What it started dies with this script, by SIGKILL, since the first
+# process of a namespace ignores the rest; and this script waits with "wait", which
+# a signal (Ctrl-C) ends at once.
 set_up() {
-  local status=0
-  SUITE=$suite MIRROR=${mirror:-} PACKAGES="${packages[*]}" \
+  SUITE=$suite MIRROR=${mirror:-} PACKAGES="${packages[*]}" EXTRAS="${extras[*]}" \
     setpriv --pdeathsig KILL -- \
     unshare --mount --propagation private --pid --fork --kill-child -- \
     bash "$lib/set_up_root.sh" "$1" "$2" 3>&2 >>"$log" 2>&1 </dev/null &
-  set_up_pid=$!
-  for signal in INT TERM HUP; do
-    # shellcheck disable=SC2064
-    trap "interrupted $signal" "$signal"
-  done
-  wait "$set_up_pid" || status=$?
-  trap - INT TERM HUP
-  return "$status"
-}
-
-# A first process of a namespace and unshare both ignore these signals; SIGKILL
-# ends them and all they started. The next set-up removes what they left.
-interrupted() { # SIGNAL
-  kill -KILL "$set_up_pid" 2>/dev/null || true
-  say "set-up interrupted; the next run starts it over"
-  trap - "$1"
-  kill -s "$1" $$
+  wait $!
 }
 
 set_up_failed() {
   say "the set-up failed; the end of $log:"
   tail -n 15 "$log" | sed 's/^/    /' >&2
-  if grep -qiE 'NO_PUBKEY|not signed|signature|unknown key' "$log"; then
+  if tail -n 15 "$log" | grep -qiE 'NO_PUBKEY|is not signed|invalid release signature|key id not|no valid signature'; then
     say "the mirror's signature could not be checked: update the host's package debian-archive-keyring, or set HH_SHARED_KEYRING to a file with Debian's keys"
   fi
   rm -rf --one-file-system "$root".partial.$$

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # set_up_root.sh new|add FOLDER: make a Debian root of $SUITE from $MIRROR with
-# $PACKAGES, or add $PACKAGES to one. Run by debian_root.sh in its own mount and
-# process namespaces: what is mounted here vanishes with it. Output is the log;
-# fd 3 is for the one line that each stage shows.
+# $PACKAGES and those of $EXTRAS that the suite has, or add them to a root. Run by
+# debian_root.sh in its own mount and process namespaces: what is mounted here
+# vanishes with it. Output is the log; fd 3 is for the one line of each stage.
 set -euo pipefail
 
 how=$1 folder=$2
@@ -82,12 +82,22 @@ CONF
 }
 
 install_packages() {
-  local -a names
+  local -a names extras
+  local name known
   read -ra names <<<"${PACKAGES:?}"
+  read -ra extras <<<"${EXTRAS:?}"
   mount -t proc proc "$folder/proc"
   mount --rbind /dev "$folder/dev"
   chroot "$folder" dpkg --configure -a
   chroot "$folder" apt-get update
+  known=$(chroot "$folder" apt-cache pkgnames)
+  for name in "${extras[@]}"; do
+    if grep -qxF -- "$name" <<<"$known"; then
+      names+=("$name")
+    else
+      stage "Debian $SUITE has no package $name: left out"
+    fi
+  done
   chroot "$folder" apt-get install -y --no-install-recommends "${names[@]}"
   chroot "$folder" apt-get clean
 }
