@@ -1,0 +1,90 @@
+//! The layout of what custom blocks point to: `struct custom_operations`, and the payload of
+//! a bigarray (`struct caml_ba_array`). Same in OCaml 5.1 to 5.4; read from memory, named by
+//! field number.
+
+use crate::word::load;
+use std::ffi::CStr;
+
+/// The words of a `custom_operations`: identifier, finalize, compare, hash, serialize,
+/// deserialize, compare_ext, fixed_length.
+pub const OPERATIONS_WORDS: usize = 8;
+
+/// The identifiers of the runtime's own custom blocks.
+pub mod identifier {
+    /// `int32`
+    pub const INT32: &str = "_i";
+    /// `int64`
+    pub const INT64: &str = "_j";
+    /// `nativeint`
+    pub const NATIVEINT: &str = "_n";
+    /// Bigarrays
+    pub const BIGARRAY: &str = "_bigarr02";
+}
+
+/// The identifier of custom operations, as the library that made them wrote it.
+///
+/// # Safety
+/// - `operations` points to a `struct custom_operations` that stays as it is.
+pub unsafe fn identifier(operations: usize) -> String {
+    // SAFETY: the first word is the identifier, a C string or null.
+    unsafe {
+        let name = load(operations);
+        if name == 0 {
+            return String::new();
+        }
+        CStr::from_ptr(name as *const std::ffi::c_char)
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// Whether custom operations have a finaliser: the block owns something.
+///
+/// # Safety
+/// - as for [`identifier`].
+pub unsafe fn has_finaliser(operations: usize) -> bool {
+    // SAFETY: the second word is the finaliser.
+    unsafe { load(operations + 8) != 0 }
+}
+
+/// Field numbers of a bigarray's block, its operations being field 0.
+pub(crate) mod bigarray {
+    pub(crate) const DATA: usize = 1;
+    pub(crate) const DIMENSIONS: usize = 2;
+    pub(crate) const FLAGS: usize = 3;
+    pub(crate) const PROXY: usize = 4;
+    pub(crate) const FIRST_DIMENSION: usize = 5;
+    /// Managed, mapped file, sub-array: all cleared means that nobody frees the data.
+    pub(crate) const OWNERSHIP: usize = 0xE00;
+    /// The most dimensions that OCaml makes.
+    pub(crate) const MOST_DIMENSIONS: usize = 16;
+    /// Bytes of an element, by kind: float32, float64, 8s, 8u, 16s, 16u, int32, int64, int,
+    /// nativeint, complex32, complex64, char, float16.
+    pub(crate) const ELEMENT_BYTES: [usize; 14] = [4, 8, 1, 1, 2, 2, 4, 8, 8, 8, 8, 16, 1, 2];
+}
+
+/// The bytes of a bigarray's data, from its block; `None` for a block that is no bigarray's,
+/// or whose data is gone.
+///
+/// # Safety
+/// - `block` is a readable block of `wosize` fields.
+pub(crate) unsafe fn bigarray_bytes(block: usize, wosize: usize) -> Option<usize> {
+    use bigarray::{DATA, DIMENSIONS, ELEMENT_BYTES, FIRST_DIMENSION, FLAGS, MOST_DIMENSIONS};
+    if wosize < FIRST_DIMENSION {
+        return None;
+    }
+    // SAFETY: the field is below `wosize` (checked above, and in the loop's bound).
+    let field = |number: usize| unsafe { load(block + number * 8) };
+    let dimensions = field(DIMENSIONS);
+    if dimensions > MOST_DIMENSIONS || FIRST_DIMENSION + dimensions > wosize {
+        return None;
+    }
+    let mut bytes = *ELEMENT_BYTES.get(field(FLAGS) & 0xFF)?;
+    for number in 0..dimensions {
+        bytes = bytes.checked_mul(field(FIRST_DIMENSION + number))?;
+    }
+    if bytes > isize::MAX as usize || (bytes > 0 && field(DATA) == 0) {
+        return None;
+    }
+    Some(bytes)
+}

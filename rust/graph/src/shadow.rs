@@ -1,0 +1,268 @@
+//! The table of visited blocks for large graphs: one u32 per 16 bytes of source, found by
+//! arithmetic. A root entry per 256 KB of address space names a leaf of 64 KB; root and
+//! leaves stand in memory that costs nothing until touched.
+//!
+//! An entry is `base + offset`, where `base` grows by the length of each copy: an entry
+//! below it is of an earlier copy. So nothing is ever cleared, but when the 32 bits run out
+//! or the leaves have become more than worth keeping.
+
+use crate::header::WORD;
+use crate::visited::{NoRoom, Visited};
+use crate::word::prefetch;
+use hh_region::{pages, Claim, Error, Scan};
+
+/// Addresses have 47 bits.
+const ADDRESS_BITS: u32 = 47;
+/// A leaf serves `1 << LEAF_SHIFT` bytes of source…
+const LEAF_SHIFT: u32 = 18;
+/// …and has this many entries.
+const LEAF_ENTRIES: usize = 1 << (LEAF_SHIFT - 4);
+const LEAF_BYTES: usize = LEAF_ENTRIES * size_of::<u32>();
+const ROOT_ENTRIES: usize = 1 << (ADDRESS_BITS - LEAF_SHIFT);
+const ROOT_BYTES: usize = ROOT_ENTRIES * size_of::<u32>();
+/// Address space for leaves: tried in this order, for a limit may forbid the large ones.
+/// The first serves 256 GB of source.
+const LEAF_SPACE: [usize; 4] = [64 << 30, 8 << 30, 1 << 30, 128 << 20];
+/// A copy begins with at least the offsets from here to the end of 32 bits: 28 GB.
+const REBASE: u32 = 1 << 29;
+
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    root: Claim,
+    leaves: Claim,
+    /// Leaves handed out; number 0 isn't one, so that a zero root entry means none.
+    used: usize,
+    base: u32,
+    /// The most leaf bytes kept from one copy to the next.
+    keep_bytes: usize,
+}
+
+/// Claims `len` bytes of zeroes somewhere.
+fn zeroes(len: usize) -> Result<Claim, Error> {
+    let chosen = Scan::from_environment();
+    // Away from where regions and images want to be, unless told where.
+    let start = if chosen == Scan::DEFAULT {
+        0x4C00_0000_0000
+    } else {
+        chosen.start
+    };
+    let claim = Claim::search(&Scan {
+        start,
+        len,
+        hop: 128 << 30,
+        iter: 200,
+    })?;
+    // SAFETY: nobody knows of this claim yet.
+    unsafe { claim.map_anonymous(0, len)? };
+    Ok(claim)
+}
+
+impl Shadow {
+    pub(crate) fn new(keep_bytes: usize) -> Result<Shadow, Error> {
+        let root = zeroes(ROOT_BYTES)?;
+        let mut answer = Err(Error::new(0, "claim", ""));
+        for len in LEAF_SPACE {
+            answer = zeroes(len);
+            if answer.is_ok() {
+                break;
+            }
+        }
+        Ok(Shadow {
+            root,
+            leaves: answer?,
+            used: 1,
+            base: 1,
+            keep_bytes,
+        })
+    }
+
+    /// Begins a copy.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        if self.base > REBASE {
+            self.reset()?;
+        }
+        Ok(())
+    }
+
+    /// Ends a copy of `words` words: what it left behind is of the past.
+    pub(crate) fn end(&mut self, words: usize) {
+        let next = u32::try_from(words)
+            .ok()
+            .and_then(|w| self.base.checked_add(w)?.checked_add(1));
+        // An overflow leaves a base that `begin` resets.
+        self.base = next.unwrap_or(u32::MAX);
+        if self.used * LEAF_BYTES > self.keep_bytes && self.reset().is_err() {
+            self.base = u32::MAX;
+        }
+    }
+
+    /// Forgets everything and gives the memory back.
+    fn reset(&mut self) -> Result<(), Error> {
+        // SAFETY: both are private mappings of ours, read again only as zeroes; no reference
+        // into them lives beyond a method of this type.
+        unsafe {
+            pages::give_back_memory(self.root.base(), ROOT_BYTES)?;
+            pages::give_back_memory(self.leaves.base(), self.used * LEAF_BYTES)?;
+        }
+        self.used = 1;
+        self.base = 1;
+        Ok(())
+    }
+
+    /// The root entry for `block`; null for an address beyond user space.
+    #[inline(always)]
+    fn root_entry(&self, block: usize) -> *mut u32 {
+        if block >> ADDRESS_BITS != 0 {
+            return std::ptr::null_mut();
+        }
+        (self.root.base() as *mut u32).wrapping_add(block >> LEAF_SHIFT)
+    }
+
+    #[inline(always)]
+    fn entry(&self, leaf: u32, block: usize) -> *mut u32 {
+        let number = (block >> 4) % LEAF_ENTRIES;
+        (self.leaves.base() as *mut u32).wrapping_add(leaf as usize * LEAF_ENTRIES + number)
+    }
+
+    /// The entry of `block` in a new leaf.
+    #[cold]
+    fn grow(&mut self, block: usize) -> Result<*mut u32, NoRoom> {
+        let root = self.root_entry(block);
+        if root.is_null() || (self.used + 1) * LEAF_BYTES > self.leaves.len() {
+            return Err(NoRoom::Shadow);
+        }
+        // SAFETY: `root_entry` is inside the root, which is ours and zeroed or written by us.
+        unsafe {
+            if *root == 0 {
+                *root = self.used as u32;
+                self.used += 1;
+            }
+            Ok(self.entry(*root, block))
+        }
+    }
+}
+
+/// An entry's address; null where the block has no leaf yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot(*mut u32);
+
+impl Default for Spot {
+    fn default() -> Spot {
+        Spot(std::ptr::null_mut())
+    }
+}
+
+impl Visited for Shadow {
+    type Spot = Spot;
+
+    #[inline(always)]
+    fn spot(&self, block: usize) -> Spot {
+        let root = self.root_entry(block);
+        // SAFETY: not null, so inside the root, which is readable throughout.
+        if root.is_null() || unsafe { *root } == 0 {
+            return Spot::default();
+        }
+        // SAFETY: as above.
+        let entry = self.entry(unsafe { *root }, block);
+        prefetch(entry as usize);
+        Spot(entry)
+    }
+
+    #[inline(always)]
+    fn find(&self, spot: Spot, block: usize) -> Option<usize> {
+        let entry = if spot.0.is_null() {
+            self.spot(block).0
+        } else {
+            spot.0
+        };
+        if entry.is_null() {
+            return None;
+        }
+        // SAFETY: an entry of a leaf that was handed out: inside the leaves' claim.
+        let stamp = unsafe { *entry };
+        (stamp >= self.base).then(|| (stamp - self.base) as usize)
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, spot: Spot, block: usize, offset: usize) -> Result<(), NoRoom> {
+        let entry = if spot.0.is_null() {
+            self.grow(block)?
+        } else {
+            spot.0
+        };
+        let stamp = offset + self.base as usize;
+        if stamp > u32::MAX as usize {
+            return Err(NoRoom::Shadow);
+        }
+        // SAFETY: an entry of a leaf that was handed out: inside the leaves' claim.
+        unsafe { *entry = stamp as u32 };
+        Ok(())
+    }
+}
+
+/// The largest copy, in bytes: what 32-bit word offsets reach from the highest base.
+pub(crate) const MOST_BYTES: usize = (u32::MAX - REBASE) as usize * WORD;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn insert(shadow: &mut Shadow, block: usize, offset: usize) {
+        assert_eq!(shadow.find(shadow.spot(block), block), None);
+        shadow.insert(shadow.spot(block), block, offset).unwrap();
+        assert_eq!(shadow.find(shadow.spot(block), block), Some(offset));
+    }
+
+    #[test]
+    fn a_new_copy_sees_nothing_of_the_last() {
+        let mut shadow = Shadow::new(1 << 20).unwrap();
+        for _ in 0..3 {
+            shadow.begin().unwrap();
+            for n in 0..5000 {
+                insert(&mut shadow, 0x7000_0000_0008 + n * 16, 1 + n * 2);
+            }
+            shadow.end(10_000);
+        }
+        assert_eq!(shadow.base, 30_004);
+    }
+
+    #[test]
+    fn offsets_that_run_out_start_over() {
+        let mut shadow = Shadow::new(1 << 20).unwrap();
+        insert(&mut shadow, 0x10, 5);
+        shadow.end(REBASE as usize);
+        shadow.begin().unwrap();
+        assert_eq!(shadow.base, 1);
+        insert(&mut shadow, 0x10, 9);
+        let spot = shadow.spot(0x20);
+        assert_eq!(
+            shadow.insert(spot, 0x20, u32::MAX as usize),
+            Err(NoRoom::Shadow)
+        );
+        shadow.end(usize::MAX);
+        shadow.begin().unwrap();
+        assert_eq!(shadow.find(shadow.spot(0x10), 0x10), None);
+    }
+
+    #[test]
+    fn too_many_leaves_are_given_back() {
+        let mut shadow = Shadow::new(4 * LEAF_BYTES).unwrap();
+        for n in 0..10 {
+            insert(&mut shadow, n << LEAF_SHIFT, n);
+        }
+        shadow.end(100);
+        assert_eq!(shadow.used, 1);
+        assert_eq!(shadow.find(shadow.spot(0), 0), None);
+    }
+
+    #[test]
+    fn an_address_beyond_user_space_is_no_block() {
+        let mut shadow = Shadow::new(1 << 20).unwrap();
+        let wild = usize::MAX - 7;
+        assert_eq!(shadow.find(shadow.spot(wild), wild), None);
+        assert_eq!(
+            shadow.insert(shadow.spot(wild), wild, 1),
+            Err(NoRoom::Shadow)
+        );
+    }
+}
