@@ -10,7 +10,7 @@ use crate::admit::{admit, Shape, Why};
 use crate::custom::bigarray;
 use crate::fifo::Fifo;
 use crate::header::{self, is_block, tag, WORD};
-use crate::refuse::{self, Refusal};
+use crate::refuse;
 use crate::shadow::MOST_BYTES;
 use crate::source::{Outside, Policy, Source};
 use crate::space::{Grow, Space};
