@@ -5,7 +5,7 @@
 use std::os::fd::BorrowedFd;
 
 use crate::error::{Error, Result};
-use crate::scan::{Scan, USER_SPACE_END};
+use crate::scan::{Scan, USER_SPACE_END, USER_SPACE_START};
 use crate::sys::{self, Protection, Sharing};
 use crate::tombstone;
 
@@ -40,6 +40,18 @@ impl Claim {
     /// - `ENOMEM` for a length no address space can hold, or beyond the process's limit;
     /// - `ENOSPC` where every address tried is taken.
     pub fn search(scan: &Scan) -> Result<Claim> {
+        Claim::search_by(scan, Claim::at)
+    }
+
+    /// The first answer of `claim_at` (given an address and a length in whole pages) on
+    /// `scan`'s spiral that is not a refusal of the address (`EEXIST`, `EPERM`, `EINVAL`).
+    ///
+    /// # Errors
+    /// As [`Claim::search`].
+    pub fn search_by<T>(
+        scan: &Scan,
+        mut claim_at: impl FnMut(usize, usize) -> Result<T>,
+    ) -> Result<T> {
         const OP: &str = "claim";
         let page = sys::page_size();
         if scan.len == 0 || scan.hop == 0 || scan.iter == 0 || scan.start == 0 {
@@ -55,7 +67,7 @@ impl Claim {
             return Err(Error::new(libc::ENOMEM, OP, context));
         };
         for addr in scan.candidates() {
-            match Claim::at(addr, len) {
+            match claim_at(addr, len) {
                 Ok(claim) => return Ok(claim),
                 // Taken, or an address that users may not have: the next one.
                 Err(error) if matches!(error.errno, libc::EEXIST | libc::EPERM | libc::EINVAL) => {}
@@ -73,17 +85,19 @@ impl Claim {
     ///
     /// # Errors
     /// - `EEXIST` where a part of it is mapped already;
-    /// - `EINVAL` for an address that is no page's, or a span that leaves user space;
-    /// - `EPERM` for addresses so low that the system keeps them;
+    /// - `EINVAL` for an address that is no page's, or a span that leaves user space
+    ///   (below [`USER_SPACE_START`] is outside, too);
+    /// - `EPERM` for addresses that the system keeps;
     /// - `ENOMEM` beyond the process's limit.
     pub fn at(addr: usize, len: usize) -> Result<Claim> {
         const OP: &str = "claim";
         let end = round_up(len).and_then(|len| addr.checked_add(len));
-        let Some(end) = end.filter(|&end| end <= USER_SPACE_END) else {
+        let end = end.filter(|&end| addr >= USER_SPACE_START && end <= USER_SPACE_END);
+        let Some(end) = end else {
             let context = format!("{len:#x} bytes at {addr:#x} leave the address space");
             return Err(Error::new(libc::EINVAL, OP, context));
         };
-        if addr == 0 || len == 0 || addr % sys::page_size() != 0 {
+        if len == 0 || addr % sys::page_size() != 0 {
             let context = format!("{len:#x} bytes at {addr:#x}: not a page's address, or empty");
             return Err(Error::new(libc::EINVAL, OP, context));
         }
@@ -92,6 +106,14 @@ impl Claim {
             base: addr,
             len: end - addr,
         })
+    }
+
+    /// The claim that [`Claim::leak`] gave up.
+    ///
+    /// # Safety
+    /// - `base` and `len` are a leaked claim's, and nobody else takes it back.
+    pub unsafe fn from_leaked(base: usize, len: usize) -> Claim {
+        Claim { base, len }
     }
 
     /// The first address.

@@ -10,6 +10,7 @@ mod error;
 pub mod memfd;
 pub mod pages;
 pub mod registry;
+pub mod rszshm;
 mod scan;
 pub mod sync;
 pub mod sys;
@@ -19,7 +20,8 @@ pub use claim::{Access, Claim};
 pub use error::{Error, Result};
 pub use memfd::{Inherit, Memfd};
 pub use registry::{Kind, Range, RangeId};
-pub use scan::{Scan, USER_SPACE_END, WINDOW};
+pub use rszshm::Region;
+pub use scan::{Scan, USER_SPACE_END, USER_SPACE_START, WINDOW};
 pub use tombstone::WORD as TOMBSTONE_WORD;
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]

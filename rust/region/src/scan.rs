@@ -6,6 +6,10 @@ use std::ops::Range;
 const GIB: usize = 1 << 30;
 const TIB: usize = 1 << 40;
 
+/// The lowest address that is ever claimed, also by root: below lie the null pointer's
+/// neighbours, whose faults a program relies on.
+pub const USER_SPACE_START: usize = 0x1_0000;
+
 /// The first address that no user mapping reaches (47 bits; more needs a hint above it).
 pub const USER_SPACE_END: usize = 1 << 47;
 
@@ -79,7 +83,7 @@ fn parse_base(text: &str) -> Option<usize> {
         .trim_start_matches("0x")
         .trim_start_matches("0X");
     let base = usize::from_str_radix(digits, 16).ok()?;
-    (base % 4096 == 0 && base != 0 && base < USER_SPACE_END).then_some(base)
+    (base % 4096 == 0 && (USER_SPACE_START..USER_SPACE_END).contains(&base)).then_some(base)
 }
 
 #[cfg(test)]

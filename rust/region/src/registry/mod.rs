@@ -2,9 +2,9 @@
 //! locks. Asked for every pointer that the copier meets and by `is_ancient`, so a miss
 //! costs one load and a hit at most three and a look at one slot.
 //!
-//! The spans are the leaves of a tree over the 47-bit space ([`tree`]): 1 GiB, 2 MiB and
+//! The spans are the leaves of a tree over the 47-bit space (`tree`): 1 GiB, 2 MiB and
 //! 4 KiB steps, where a span fills whole entries of the coarsest level that fits. What an
-//! entry names is a [`slots::Slot`]. There is no limit on the number of spans but memory:
+//! entry names is a slot (`slots`). There is no limit on the number of spans but memory:
 //! 4 KiB for each GiB and each 2 MiB that a span fills in part, kept for ever, and 40
 //! bytes for each span alive at the same time.
 //!
@@ -31,18 +31,16 @@ pub enum Kind {
     Image = 2,
     /// Memory of a user's buffer in which values were built.
     Buffer = 3,
-    /// A region shared by processes (rszshm).
-    Region = 4,
     /// The shared heap.
-    Heap = 5,
+    Heap = 4,
     /// What a span that is gone left: tombstones.
-    Tombstone = 6,
+    Tombstone = 5,
 }
 
 impl Kind {
     fn from_number(number: u32) -> Option<Kind> {
         use Kind::*;
-        [Arena, Image, Buffer, Region, Heap, Tombstone]
+        [Arena, Image, Buffer, Heap, Tombstone]
             .into_iter()
             .find(|&kind| kind as u32 == number)
     }

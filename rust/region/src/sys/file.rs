@@ -14,6 +14,8 @@ pub struct FileStatus {
     pub identity: (u64, u64),
     /// The length, in bytes.
     pub len: u64,
+    /// How many bytes of storage the file has: fewer than its length where it has holes.
+    pub allocated: u64,
     /// Whether it is a plain file, as opposed to a directory, a pipe, a device.
     pub is_regular: bool,
 }
@@ -108,6 +110,9 @@ pub fn status(fd: BorrowedFd<'_>) -> Result<FileStatus> {
     Ok(FileStatus {
         identity: (stat.st_dev, stat.st_ino),
         len: u64::try_from(stat.st_size).unwrap_or(0),
+        allocated: u64::try_from(stat.st_blocks)
+            .unwrap_or(0)
+            .saturating_mul(512),
         is_regular: stat.st_mode & libc::S_IFMT == libc::S_IFREG,
     })
 }
@@ -121,6 +126,19 @@ pub fn free_space(fd: BorrowedFd<'_>) -> Result<u64> {
         return Err(Error::last("fstatvfs", ""));
     }
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// The longest file that this process may make; going beyond it means SIGXFSZ.
+pub fn longest_file() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is ours to be written to.
+    match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } {
+        0 => limit.rlim_cur,
+        _ => u64::MAX,
+    }
 }
 
 fn file_offset(op: &'static str, offset: u64) -> Result<i64> {
