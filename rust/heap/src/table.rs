@@ -1,0 +1,324 @@
+//! The hash table: slots of a hash and an address, linear probing, no locks.
+//!
+//! A key is the first 8 bytes of whatever string the program hashed its key to; two keys with
+//! equal first bytes are one key. A slot's hash goes from 0 to a hash once, and stays: so
+//! the way to a key never changes, and a reader needs no care. Its address goes from 0
+//! to an address with each add, and back with each remove. The two are separate 8-byte
+//! exchanges: a process killed between them leaves a key without an address, which is
+//! what an absent key looks like, and whoever adds the key next fills it in.
+//!
+//! What keeps a full table from being scanned for ever: `Probe::furthest` bounds, from above,
+//! how far any key can be from its home; a miss gives up there, and so does an add once
+//! some add has gone all the way round and set `Probe::full`.
+
+use crate::backing::Backing;
+use crate::chunks::Chunks;
+use crate::error::{Error, Result};
+use crate::locals::Tally;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Up to this distance from home nobody looks at `Probe`, so that a usual lookup
+/// doesn't touch its cache line.
+const NEAR: usize = 32;
+
+/// What stands for the hash 0, which marks an empty slot. Any number would do.
+const INSTEAD_OF_ZERO: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// One entry.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// The key's hash; 0 in a slot that was never taken.
+    hash: AtomicU64,
+    /// The value's address; 0 for none.
+    addr: AtomicU64,
+}
+
+/// How far a key can be from its home.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Probe {
+    /// No key is further than this, if that is further than `NEAR`.
+    furthest: AtomicU64,
+    /// 1 once no slot is empty.
+    full: AtomicU64,
+}
+
+/// A key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hash(u64);
+
+impl Hash {
+    /// The key that begins with these bytes; an error if there are fewer than 8.
+    pub fn from_key(key: &[u8]) -> Result<Hash> {
+        match key.first_chunk::<8>() {
+            Some(bytes) => Ok(Hash::from_word(u64::from_ne_bytes(*bytes))),
+            None => Err(Error::refused(format!(
+                "a key must have at least 8 bytes, and this one has {}",
+                key.len()
+            ))),
+        }
+    }
+
+    /// The key whose 8 bytes, as a number, are `word`.
+    pub fn from_word(word: u64) -> Hash {
+        Hash(if word == 0 { INSTEAD_OF_ZERO } else { word })
+    }
+}
+
+/// The table.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<'a> {
+    slots: &'a [Slot],
+    chunks: Chunks<'a>,
+    probe: &'a Probe,
+}
+
+impl<'a> Table<'a> {
+    /// The table in `slots`, of which there are a power of two.
+    pub fn new(slots: &'a [Slot], chunks: Chunks<'a>, probe: &'a Probe) -> Table<'a> {
+        debug_assert!(slots.len().is_power_of_two());
+        Table { slots, chunks, probe }
+    }
+
+    fn mask(&self) -> usize {
+        self.slots.len() - 1
+    }
+
+    fn furthest(&self) -> usize {
+        // Acquire: pairs with the Release in `add`. A reader that misses an add's larger
+        // bound came before that add's address was stored.
+        self.probe.furthest.load(Ordering::Acquire) as usize
+    }
+
+    /// The slot that has `key`'s hash.
+    fn find(&self, key: Hash) -> Option<&'a Slot> {
+        let mask = self.mask();
+        let mut at = key.0 as usize & mask;
+        if !self.chunks.ready(at) {
+            return None;
+        }
+        for distance in 0..=mask {
+            if distance > NEAR && distance > self.furthest() {
+                return None;
+            }
+            let slot = self.slots.get(at)?;
+            // Relaxed: a hash never changes once it is set, and says nothing about the
+            // address, which is loaded with Acquire.
+            let hash = slot.hash.load(Ordering::Relaxed);
+            if hash == key.0 {
+                return Some(slot);
+            }
+            if hash == 0 {
+                return None;
+            }
+            at = (at + 1) & mask;
+            if self.chunks.begins_at(at) && !self.chunks.ready(at) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The address stored under `key`, or 0.
+    pub fn get(&self, key: Hash) -> u64 {
+        match self.find(key) {
+            // Acquire: pairs with the exchange in `add`; the object's words are there.
+            Some(slot) => slot.addr.load(Ordering::Acquire),
+            None => 0,
+        }
+    }
+
+    /// Stores `addr`, which isn't 0, under `key` if nothing is stored there. The result is
+    /// what is stored there afterwards: of several adds at once, one wins and all get
+    /// its address.
+    ///
+    /// Takes constant time on average, and more the fuller the table is.
+    pub fn add(&self, key: Hash, addr: u64, tally: &Tally, backing: &impl Backing) -> Result<u64> {
+        let mask = self.mask();
+        let mut at = key.0 as usize & mask;
+        self.chunks.ensure(at, backing)?;
+        for distance in 0..=mask {
+            if distance > NEAR && distance > self.furthest() && self.is_full() {
+                break;
+            }
+            let Some(slot) = self.slots.get(at) else { break };
+            // Relaxed: as in `find`.
+            let mut hash = slot.hash.load(Ordering::Relaxed);
+            let mut took_hash = false;
+            if hash == 0 {
+                if distance > NEAR {
+                    // Release, and before the slot is taken: pairs with `furthest`.
+                    self.probe.furthest.fetch_max(distance as u64, Ordering::Release);
+                }
+                // AcqRel: Release so that the bound above is seen before the hash is.
+                match slot.hash.compare_exchange(0, key.0, Ordering::AcqRel, Ordering::Relaxed) {
+                    Ok(_) => (took_hash, hash) = (true, key.0),
+                    Err(other) => hash = other,
+                }
+            }
+            if hash == key.0 {
+                let (stored, took_addr) = match slot.addr.compare_exchange(
+                    0,
+                    addr,
+                    // Release: publishes the object's words; pairs with `get`.
+                    Ordering::AcqRel,
+                    // Acquire: the winner's object may be read by us now.
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) => (addr, true),
+                    Err(winner) => (winner, false),
+                };
+                tally.added(took_hash, took_addr);
+                return Ok(stored);
+            }
+            at = (at + 1) & mask;
+            if self.chunks.begins_at(at) {
+                self.chunks.ensure(at, backing)?;
+            }
+        }
+        // Relaxed: a hint for later adds; whoever misses it goes round once more.
+        self.probe.full.store(1, Ordering::Relaxed);
+        Err(Error::TableFull { slots: self.slots.len() as u64 })
+    }
+
+    fn is_full(&self) -> bool {
+        // Relaxed: see `add`.
+        self.probe.full.load(Ordering::Relaxed) != 0
+    }
+
+    /// Takes away what is stored under `key` and returns it; 0 if there was nothing.
+    pub fn remove(&self, key: Hash, tally: &Tally) -> u64 {
+        let Some(slot) = self.find(key) else { return 0 };
+        // AcqRel: as in `add`; the next to add here comes after us.
+        let old = slot.addr.swap(0, Ordering::AcqRel);
+        if old != 0 {
+            tally.removed();
+        }
+        old
+    }
+
+    /// Forgets the bounds. For a reset, which also makes every slot zero.
+    pub fn clear_bounds(&self) {
+        // Relaxed: nobody else uses the table meanwhile.
+        self.probe.furthest.store(0, Ordering::Relaxed);
+        self.probe.full.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(core::mem::size_of::<Slot>() == 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoBacking;
+    impl Backing for NoBacking {
+        fn reserve(&self, _: u64, _: u64) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Parts {
+        slots: Vec<Slot>,
+        bits: Vec<AtomicU64>,
+        probe: Probe,
+        tally: Tally,
+    }
+
+    impl Parts {
+        fn new(pow: u32) -> Parts {
+            Parts {
+                slots: (0..1 << pow).map(|_| Slot::default()).collect(),
+                bits: (0..((16_usize << pow).div_ceil(1 << 16)).div_ceil(64))
+                    .map(|_| AtomicU64::new(0))
+                    .collect(),
+                probe: Probe::default(),
+                tally: Tally::default(),
+            }
+        }
+        fn table(&self) -> Table<'_> {
+            Table::new(&self.slots, Chunks::new(&self.bits, 16), &self.probe)
+        }
+    }
+
+    #[test]
+    fn keys_that_share_a_home_are_told_apart() {
+        let parts = Parts::new(4);
+        let table = parts.table();
+        let keys: Vec<_> = (0..10).map(|i| Hash::from_word(7 | i << 8)).collect();
+        for (i, key) in keys.iter().enumerate() {
+            assert_eq!(table.get(*key), 0);
+            let addr = 8 * (i as u64 + 1);
+            assert_eq!(table.add(*key, addr, &parts.tally, &NoBacking), Ok(addr));
+            assert_eq!(table.add(*key, 8000, &parts.tally, &NoBacking), Ok(addr));
+        }
+        assert_eq!(table.remove(keys[3], &parts.tally), 32);
+        assert_eq!(table.remove(keys[3], &parts.tally), 0);
+        assert_eq!(table.get(keys[3]), 0);
+        assert_eq!(table.get(keys[9]), 80);
+        let mut stats = TableStats::default();
+        parts.tally.sum_into(&mut stats);
+        assert_eq!((stats.nonempty, stats.used), (10, 9));
+    }
+
+    use crate::locals::TableStats;
+
+    #[test]
+    fn a_full_table_says_so_and_still_serves() {
+        let parts = Parts::new(10);
+        let table = parts.table();
+        for i in 0..1024 {
+            // All at one home: the last is 1023 slots away from it.
+            let key = Hash::from_word(5 | (i + 1) << 32);
+            assert_eq!(table.add(key, 8, &parts.tally, &NoBacking), Ok(8));
+        }
+        for again in 0..3 {
+            let key = Hash::from_word(5 | (9999 + again) << 32);
+            assert_eq!(table.get(key), 0);
+            assert_eq!(
+                table.add(key, 8, &parts.tally, &NoBacking),
+                Err(Error::TableFull { slots: 1024 })
+            );
+        }
+        assert_eq!(table.get(Hash::from_word(5 | 1024 << 32)), 8);
+        assert_eq!(table.add(Hash::from_word(5 | 1024 << 32), 16, &parts.tally, &NoBacking), Ok(8));
+    }
+
+    #[test]
+    fn the_hash_zero_is_a_key_like_any_other() {
+        let parts = Parts::new(2);
+        let key = Hash::from_key(&[0; 16]).unwrap();
+        assert_eq!(parts.table().add(key, 8, &parts.tally, &NoBacking), Ok(8));
+        assert_eq!(parts.table().get(key), 8);
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        assert!(Hash::from_key(b"1234567").is_err());
+        assert!(Hash::from_key(b"").is_err());
+        assert_eq!(Hash::from_key(b"12345678"), Hash::from_key(b"12345678 and more"));
+    }
+
+    #[test]
+    fn a_chunk_that_cannot_be_reserved_is_an_error_and_nothing_is_taken() {
+        struct Never;
+        impl Backing for Never {
+            fn reserve(&self, _: u64, _: u64) -> Result<()> {
+                Err(Error::OutOfMemory { why: "test".into() })
+            }
+        }
+        let parts = Parts::new(14);
+        let key = Hash::from_word(4096 * 3 - 1);
+        assert!(parts.table().add(key, 8, &parts.tally, &Never).is_err());
+        assert_eq!(parts.table().get(key), 0);
+        assert_eq!(parts.table().add(key, 8, &parts.tally, &NoBacking), Ok(8));
+        // The next slot is in another chunk, which isn't there.
+        let neighbour = Hash::from_word((4096 * 3 - 1) | 1 << 32);
+        assert_eq!(parts.table().get(neighbour), 0);
+        assert!(parts.table().add(neighbour, 8, &parts.tally, &Never).is_err());
+        assert_eq!(parts.table().add(neighbour, 16, &parts.tally, &NoBacking), Ok(16));
+        assert_eq!(parts.table().get(neighbour), 16);
+    }
+}
