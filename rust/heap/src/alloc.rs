@@ -34,7 +34,10 @@ impl Free<'_> {
             note.note(top, bytes);
             // AcqRel: the note is there before the space is gone; and after a reset, the
             // zeros are there before the space is taken again.
-            match self.top.compare_exchange_weak(top, end, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .top
+                .compare_exchange_weak(top, end, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return Ok(top),
                 Err(moved) => top = moved,
             }
@@ -89,7 +92,11 @@ mod tests {
     }
 
     fn free<'a>(top: &'a AtomicU64, reserved: &'a AtomicU64, end: u64) -> Free<'a> {
-        Free { top, reserved, bounds: 65536..end }
+        Free {
+            top,
+            reserved,
+            bounds: 65536..end,
+        }
     }
 
     #[test]
@@ -112,7 +119,11 @@ mod tests {
         let (note, book) = (Reservation::default(), Book::default());
         let free = free(&top, &reserved, 65536 + 100);
         for bytes in [104, u64::MAX - 7, 1 << 63] {
-            let full = Error::HeapFull { wanted: bytes, used: 0, size: 100 };
+            let full = Error::HeapFull {
+                wanted: bytes,
+                used: 0,
+                size: 100,
+            };
             assert_eq!(free.take(bytes, &note, &book), Err(full));
         }
         assert_eq!(free.take(96, &note, &book), Ok(65536));
@@ -125,7 +136,9 @@ mod tests {
         let (top, reserved) = (AtomicU64::new(65536), AtomicU64::new(65536));
         let note = Reservation::default();
         let free = free(&top, &reserved, 1 << 20);
-        assert!(free.take(8, &note, &Book(RefCell::default(), true)).is_err());
+        assert!(free
+            .take(8, &note, &Book(RefCell::default(), true))
+            .is_err());
         assert_eq!(top.load(Ordering::Relaxed), 65536);
         assert_eq!(note.last(), (0, 0));
         assert_eq!(free.take(8, &note, &Book::default()), Ok(65536));
@@ -138,7 +151,10 @@ mod tests {
         for wrong in [0, 3, 65537, u64::MAX, u64::MAX - 7, 2 << 20] {
             top.store(wrong, Ordering::Relaxed);
             let free = free(&top, &reserved, 1 << 20);
-            assert!(matches!(free.take(8, &note, &Book::default()), Err(Error::Refused(_))));
+            assert!(matches!(
+                free.take(8, &note, &Book::default()),
+                Err(Error::Refused(_))
+            ));
         }
     }
 }

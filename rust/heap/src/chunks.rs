@@ -23,7 +23,10 @@ pub struct Chunks<'a> {
 impl<'a> Chunks<'a> {
     /// The map `bits` of chunks of `2^chunk_pow` bytes.
     pub fn new(bits: &'a [AtomicU64], chunk_pow: u32) -> Chunks<'a> {
-        Chunks { bits, pow: chunk_pow - SLOT_POW }
+        Chunks {
+            bits,
+            pow: chunk_pow - SLOT_POW,
+        }
     }
 
     /// Whether `slot` is the first of a chunk: the one before it tells nothing about it.
@@ -58,11 +61,18 @@ impl<'a> Chunks<'a> {
         Ok(())
     }
 
-    /// Forgets all chunks. Nobody else may use the table meanwhile.
-    pub fn clear(&self) {
-        for word in self.bits {
-            // Relaxed: nobody looks.
-            word.store(0, Ordering::Relaxed);
+    /// Has `make_zero` make every chunk zero that has memory behind it; those whose memory it
+    /// doesn't keep have none afterwards. Nobody else may use the table meanwhile.
+    pub fn forget(&self, slots: usize, make_zero: impl Fn(u64, u64) -> bool) {
+        let bytes = (slots as u64) << SLOT_POW;
+        let step = 1_u64 << (self.pow + SLOT_POW);
+        for chunk in 0..bytes.div_ceil(step) {
+            let slot = (chunk as usize) << self.pow;
+            let from = chunk * step;
+            if self.ready(slot) && !make_zero(from, bytes.min(from + step)) {
+                // Relaxed: nobody looks.
+                self.bits[chunk as usize / 64].fetch_and(!(1 << (chunk % 64)), Ordering::Relaxed);
+            }
         }
     }
 }

@@ -58,7 +58,10 @@ impl Counter {
             } else {
                 now
             };
-            match self.0.compare_exchange(now, from + 1, Ordering::Relaxed, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange(now, from + 1, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return (from + 1) % WRAP,
                 Err(other) => now = other,
             }
@@ -92,7 +95,10 @@ mod tests {
                     scope.spawn(move || (0..5000).map(|_| counter.next(shared)).collect::<Vec<_>>())
                 })
                 .collect();
-            threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .flat_map(|t| t.join().unwrap())
+                .collect()
         });
         assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 20_000);
     }

@@ -80,7 +80,10 @@ impl fmt::Display for Error {
                 write!(f, "{addr:#x} is no address in the shared heap")
             }
             Error::InvalidHeader { addr, word } => {
-                write!(f, "{addr:#x} contains {word:#x}, which is not a header of the kind expected")
+                write!(
+                    f,
+                    "{addr:#x} contains {word:#x}, which is not a header of the kind expected"
+                )
             }
             Error::Refused(why) => f.write_str(why),
             Error::System(error) => error.fmt(f),

@@ -30,14 +30,14 @@ pub struct Fixed {
     pub log_level: i64,
     /// Where the master mapped the file, so that workers can map it there as well.
     pub base: u64,
-    /// Zero.
-    reserved: u64,
+    /// A checksum of the words before.
+    check: u64,
 }
 
 impl Fixed {
     /// What init writes.
     pub fn new(layout: &Layout, log_level: i64, base: u64) -> Fixed {
-        Fixed {
+        let mut fixed = Fixed {
             magic: MAGIC,
             file_len: layout.file_len,
             heap_size: layout.heap_size,
@@ -45,8 +45,27 @@ impl Fixed {
             workers: layout.workers,
             log_level,
             base,
-            reserved: 0,
-        }
+            check: 0,
+        };
+        fixed.check = fixed.checksum();
+        fixed
+    }
+
+    fn checksum(&self) -> u64 {
+        let words = [
+            self.magic,
+            self.file_len,
+            self.heap_size,
+            self.table_pow,
+            self.workers,
+            self.log_level as u64,
+            self.base,
+        ];
+        // FNV-1a, a word at a time: against accidents, not against enemies, from whom the
+        // checks in `layout` protect.
+        words.iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| {
+            (hash ^ word).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 
     /// The first bytes of a file, as the numbers they would be.
@@ -64,7 +83,7 @@ impl Fixed {
             workers: word(4),
             log_level: word(5) as i64,
             base: word(6),
-            reserved: word(7),
+            check: word(7),
         }
     }
 
@@ -72,7 +91,7 @@ impl Fixed {
     /// if they are not ours, or contradict one another.
     pub fn layout(&self, file_len: u64) -> Result<Layout> {
         let foreign = || Error::refused("the handle is a memory file, but not one of SharedMem's");
-        if self.magic != MAGIC {
+        if self.magic != MAGIC || self.check != self.checksum() {
             return Err(foreign());
         }
         let table_pow = u32::try_from(self.table_pow).map_err(|_| foreign())?;
@@ -173,7 +192,7 @@ mod tests {
             fixed.workers,
             fixed.log_level as u64,
             fixed.base,
-            fixed.reserved,
+            fixed.check,
         ];
         let mut bytes = [0; 64];
         for (i, word) in words.iter().enumerate() {
@@ -195,12 +214,17 @@ mod tests {
     fn every_single_wrong_number_is_refused() {
         let layout = Layout::new(1 << 20, 8, 4).unwrap();
         let good = bytes(&Fixed::new(&layout, 0, 0x1000));
-        assert!(Fixed::from_bytes(&good).layout(layout.file_len + 1).is_err());
-        for word in 0..4 {
-            for wrong in [0, 1, 9, u64::MAX, 1 << 63] {
+        assert!(Fixed::from_bytes(&good)
+            .layout(layout.file_len + 1)
+            .is_err());
+        for word in 0..8 {
+            for wrong in [1, 9, u64::MAX, 1 << 63] {
                 let mut bytes = good;
                 bytes[word * 8..word * 8 + 8].copy_from_slice(&wrong.to_ne_bytes());
-                assert!(Fixed::from_bytes(&bytes).layout(layout.file_len).is_err(), "{word}");
+                assert!(
+                    Fixed::from_bytes(&bytes).layout(layout.file_len).is_err(),
+                    "{word}"
+                );
             }
         }
         assert!(Fixed::from_bytes(&[0; 64]).layout(layout.file_len).is_err());

@@ -92,7 +92,9 @@ impl Layout {
     /// of `2^table_pow` slots, for a master and `workers` workers.
     pub fn new(heap_size: u64, table_pow: u32, workers: u64) -> Result<Layout> {
         if heap_size > MAX_HEAP_SIZE {
-            return Err(Error::refused(format!("heap_size is above the limit of {MAX_HEAP_SIZE}")));
+            return Err(Error::refused(format!(
+                "heap_size is above the limit of {MAX_HEAP_SIZE}"
+            )));
         }
         if table_pow > MAX_TABLE_POW {
             return Err(Error::refused(format!(
@@ -100,7 +102,9 @@ impl Layout {
             )));
         }
         if workers > MAX_WORKERS {
-            return Err(Error::refused(format!("num_workers is above the limit of {MAX_WORKERS}")));
+            return Err(Error::refused(format!(
+                "num_workers is above the limit of {MAX_WORKERS}"
+            )));
         }
         // No overflow from here on: every term is below 2^47.
         let heap_size = heap_size & !7;
@@ -143,14 +147,18 @@ mod tests {
 
     #[test]
     fn parts_do_not_overlap_and_are_aligned() {
-        for (heap, pow, workers) in
-            [(0, 0, 0), (1, 1, 1), (4096, 10, 3), (100 << 30, 26, 64), (1 << 46, 36, 1 << 16)]
-        {
+        for (heap, pow, workers) in [
+            (0, 0, 0),
+            (1, 1, 1),
+            (4096, 10, 3),
+            (100 << 30, 26, 64),
+            (1 << 46, 36, 1 << 16),
+        ] {
             let l = Layout::new(heap, pow, workers).unwrap();
             assert!(l.locals >= size_of::<Info>() as u64);
             assert!(l.chunk_map >= l.locals + (workers + 1) * size_of::<Local>() as u64);
             assert!(l.mark_stack >= l.chunk_map + l.chunk_words * 8);
-            assert!(l.chunk_words * 64 << l.chunk_pow >= l.slots() * 16);
+            assert!((l.chunk_words * 64) << l.chunk_pow >= l.slots() * 16);
             assert!(l.table >= l.mark_stack + MARK_STACK_LEN * 8);
             assert_eq!(l.table % STEP, 0);
             assert!(l.heap_start >= l.slots() * 16);
@@ -162,9 +170,21 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused() {
-        assert!(matches!(Layout::new(MAX_HEAP_SIZE + 1, 1, 1), Err(Error::Refused(_))));
-        assert!(matches!(Layout::new(u64::MAX, 1, 1), Err(Error::Refused(_))));
-        assert!(matches!(Layout::new(1, MAX_TABLE_POW + 1, 1), Err(Error::Refused(_))));
-        assert!(matches!(Layout::new(1, 1, MAX_WORKERS + 1), Err(Error::Refused(_))));
+        assert!(matches!(
+            Layout::new(MAX_HEAP_SIZE + 1, 1, 1),
+            Err(Error::Refused(_))
+        ));
+        assert!(matches!(
+            Layout::new(u64::MAX, 1, 1),
+            Err(Error::Refused(_))
+        ));
+        assert!(matches!(
+            Layout::new(1, MAX_TABLE_POW + 1, 1),
+            Err(Error::Refused(_))
+        ));
+        assert!(matches!(
+            Layout::new(1, 1, MAX_WORKERS + 1),
+            Err(Error::Refused(_))
+        ));
     }
 }

@@ -11,6 +11,7 @@
 #![warn(clippy::all)]
 
 pub mod alloc;
+mod attach;
 mod backing;
 mod cells;
 mod chunks;
@@ -24,6 +25,7 @@ mod locals;
 mod memory;
 pub mod object;
 mod process;
+mod reset;
 mod span;
 mod store;
 mod strings;
@@ -31,10 +33,11 @@ pub mod sync;
 pub mod table;
 pub mod walk;
 
+pub use attach::Config;
 pub use backing::Backing;
 pub use chunks::Chunks;
 pub use error::{Error, Result};
-pub use heap::{Config, Heap, MASTER};
+pub use heap::{Heap, MASTER};
 pub use info::Phase;
-pub use locals::{Local, Reservation, Tally, TableStats};
+pub use locals::{Local, Reservation, TableStats, Tally};
 pub use store::Stored;

@@ -33,7 +33,10 @@ impl Reservation {
     /// What was noted last: address and bytes; (0, 0) if nothing ever was.
     pub fn last(&self) -> (u64, u64) {
         // Relaxed: see `note`.
-        (self.addr.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+        (
+            self.addr.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
     }
 }
 
@@ -91,8 +94,11 @@ impl Tally {
         let addr_only = self.addr_only.load(Ordering::Relaxed);
         let removed = self.removed.load(Ordering::Relaxed);
         stats.nonempty = stats.nonempty.wrapping_add(both).wrapping_add(hash_only);
-        stats.used =
-            stats.used.wrapping_add(both).wrapping_add(addr_only).wrapping_sub(removed);
+        stats.used = stats
+            .used
+            .wrapping_add(both)
+            .wrapping_add(addr_only)
+            .wrapping_sub(removed);
     }
 
     /// Starts over. Nobody else may use the table meanwhile.

@@ -110,7 +110,10 @@ mod tests {
         for tag in 0..SERIALISED {
             for words in [0, 1, 255, (1 << 56) - 1] {
                 let h = Header::plain(tag, words).unwrap();
-                assert_eq!((h.tag(), h.words(), h.colour()), (tag, words, Colour::White));
+                assert_eq!(
+                    (h.tag(), h.words(), h.colour()),
+                    (tag, words, Colour::White)
+                );
                 assert_eq!(Header::from_word(h.word()), Some(h));
             }
         }
@@ -125,7 +128,10 @@ mod tests {
             for (words, capacity) in [(0, 0), (1, 7), (MAX_SERIALISED_WORDS, MAX_SERIALISED_WORDS)]
             {
                 let h = Header::serialised(tag, words, capacity).unwrap();
-                assert_eq!((h.tag(), h.words(), h.capacity()), (tag, words, capacity * 8));
+                assert_eq!(
+                    (h.tag(), h.words(), h.capacity()),
+                    (tag, words, capacity * 8)
+                );
                 assert_eq!(h.bytes(), words * 8 + 8);
             }
         }

@@ -78,7 +78,11 @@ impl<'a> Table<'a> {
     /// The table in `slots`, of which there are a power of two.
     pub fn new(slots: &'a [Slot], chunks: Chunks<'a>, probe: &'a Probe) -> Table<'a> {
         debug_assert!(slots.len().is_power_of_two());
-        Table { slots, chunks, probe }
+        Table {
+            slots,
+            chunks,
+            probe,
+        }
     }
 
     fn mask(&self) -> usize {
@@ -142,17 +146,24 @@ impl<'a> Table<'a> {
             if distance > NEAR && distance > self.furthest() && self.is_full() {
                 break;
             }
-            let Some(slot) = self.slots.get(at) else { break };
+            let Some(slot) = self.slots.get(at) else {
+                break;
+            };
             // Relaxed: as in `find`.
             let mut hash = slot.hash.load(Ordering::Relaxed);
             let mut took_hash = false;
             if hash == 0 {
                 if distance > NEAR {
                     // Release, and before the slot is taken: pairs with `furthest`.
-                    self.probe.furthest.fetch_max(distance as u64, Ordering::Release);
+                    self.probe
+                        .furthest
+                        .fetch_max(distance as u64, Ordering::Release);
                 }
                 // AcqRel: Release so that the bound above is seen before the hash is.
-                match slot.hash.compare_exchange(0, key.0, Ordering::AcqRel, Ordering::Relaxed) {
+                match slot
+                    .hash
+                    .compare_exchange(0, key.0, Ordering::AcqRel, Ordering::Relaxed)
+                {
                     Ok(_) => (took_hash, hash) = (true, key.0),
                     Err(other) => hash = other,
                 }
@@ -179,7 +190,9 @@ impl<'a> Table<'a> {
         }
         // Relaxed: a hint for later adds; whoever misses it goes round once more.
         self.probe.full.store(1, Ordering::Relaxed);
-        Err(Error::TableFull { slots: self.slots.len() as u64 })
+        Err(Error::TableFull {
+            slots: self.slots.len() as u64,
+        })
     }
 
     fn is_full(&self) -> bool {
@@ -198,8 +211,10 @@ impl<'a> Table<'a> {
         old
     }
 
-    /// Forgets the bounds. For a reset, which also makes every slot zero.
-    pub fn clear_bounds(&self) {
+    /// Empties the table. `make_zero` gets the addresses where a chunk in use begins and ends;
+    /// it makes all between zero, and says whether the memory stays reserved.
+    pub fn forget(&self, make_zero: impl Fn(u64, u64) -> bool) {
+        self.chunks.forget(self.slots.len(), make_zero);
         // Relaxed: nobody else uses the table meanwhile.
         self.probe.furthest.store(0, Ordering::Relaxed);
         self.probe.full.store(0, Ordering::Relaxed);
@@ -283,7 +298,15 @@ mod tests {
             );
         }
         assert_eq!(table.get(Hash::from_word(5 | 1024 << 32)), 8);
-        assert_eq!(table.add(Hash::from_word(5 | 1024 << 32), 16, &parts.tally, &NoBacking), Ok(8));
+        assert_eq!(
+            table.add(
+                Hash::from_word(5 | 1024 << 32),
+                16,
+                &parts.tally,
+                &NoBacking
+            ),
+            Ok(8)
+        );
     }
 
     #[test]
@@ -298,7 +321,10 @@ mod tests {
     fn a_short_key_is_refused() {
         assert!(Hash::from_key(b"1234567").is_err());
         assert!(Hash::from_key(b"").is_err());
-        assert_eq!(Hash::from_key(b"12345678"), Hash::from_key(b"12345678 and more"));
+        assert_eq!(
+            Hash::from_key(b"12345678"),
+            Hash::from_key(b"12345678 and more")
+        );
     }
 
     #[test]
@@ -317,8 +343,14 @@ mod tests {
         // The next slot is in another chunk, which isn't there.
         let neighbour = Hash::from_word((4096 * 3 - 1) | 1 << 32);
         assert_eq!(parts.table().get(neighbour), 0);
-        assert!(parts.table().add(neighbour, 8, &parts.tally, &Never).is_err());
-        assert_eq!(parts.table().add(neighbour, 16, &parts.tally, &NoBacking), Ok(16));
+        assert!(parts
+            .table()
+            .add(neighbour, 8, &parts.tally, &Never)
+            .is_err());
+        assert_eq!(
+            parts.table().add(neighbour, 16, &parts.tally, &NoBacking),
+            Ok(16)
+        );
         assert_eq!(parts.table().get(neighbour), 16);
     }
 }

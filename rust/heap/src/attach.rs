@@ -1,0 +1,227 @@
+//! How a process comes to a heap: it makes one and is the master, or it gets the memory
+//! file's descriptor and takes a worker id.
+
+use crate::counter::Counter;
+use crate::error::{Error, Result};
+use crate::heap::{Heap, MASTER};
+use crate::info::{Fixed, Info};
+use crate::layout::Layout;
+use crate::process;
+use crate::span::Span;
+use crate::sync::{AtomicU64, Ordering};
+use core::mem::size_of;
+use hh_region::memfd::Inherit;
+use hh_region::{sys, Access, Claim, Memfd, Scan};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What init is asked for, unchecked.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Bytes of heap.
+    pub heap_size: i64,
+    /// log2 of the table's slots.
+    pub table_pow: i64,
+    /// Workers, the master not counted.
+    pub workers: i64,
+    /// Kept for the program.
+    pub log_level: i64,
+}
+
+impl Config {
+    fn layout(&self) -> Result<Layout> {
+        let negative = |what: &str| Error::refused(format!("{what} is negative"));
+        let heap_size = u64::try_from(self.heap_size).map_err(|_| negative("heap_size"))?;
+        let table_pow = u64::try_from(self.table_pow).map_err(|_| negative("hash_table_pow"))?;
+        let workers = u64::try_from(self.workers).map_err(|_| negative("num_workers"))?;
+        Layout::new(
+            heap_size,
+            u32::try_from(table_pow).unwrap_or(u32::MAX),
+            workers,
+        )
+    }
+}
+
+/// A worker id, good until a fork.
+#[derive(Debug)]
+pub(crate) struct Member {
+    worker: u64,
+    generation: u64,
+}
+
+impl Member {
+    /// Takes the id `worker`, whose `owner` word is given. An id whose process died is free.
+    fn take(worker: u64, owner: &AtomicU64) -> Result<Member> {
+        process::watch_forks();
+        let me = process::me();
+        // Acquire: pairs with the exchange below.
+        let holder = owner.load(Ordering::Acquire);
+        let taken = |holder| {
+            Err(Error::refused(format!(
+                "worker id {worker} is taken by process {}",
+                process::pid(holder)
+            )))
+        };
+        if holder != 0 && process::alive(holder) {
+            return taken(holder);
+        }
+        // AcqRel: what the dead holder wrote in its `Local` is ours from here on.
+        match owner.compare_exchange(holder, me, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(Member {
+                worker,
+                generation: process::generation(),
+            }),
+            Err(quicker) => taken(quicker),
+        }
+    }
+
+    /// The id, unless this process is a forked child of the one that took it.
+    pub(crate) fn worker(&self) -> Result<u64> {
+        if self.generation == process::generation() {
+            Ok(self.worker)
+        } else {
+            Err(Error::refused(
+                "this process was forked, and must connect first",
+            ))
+        }
+    }
+}
+
+/// A place for the whole file, at a multiple of 2 MiB.
+fn search(layout: &Layout) -> Result<Claim> {
+    // Shorter hops than a region's: a heap doesn't grow, and many fit side by side.
+    let scan = Scan {
+        len: layout.file_len as usize,
+        hop: 64 << 30,
+        iter: 600,
+        ..Scan::from_environment()
+    };
+    Ok(Claim::search(&scan)?)
+}
+
+fn map(claim: Claim, file: &Memfd, layout: &Layout) -> Result<*mut u8> {
+    // SAFETY:
+    // - the claim was just made: nothing refers into it.
+    // - a `Memfd` is sealed against shrinking.
+    unsafe {
+        claim.map_file(
+            0,
+            file.as_fd(),
+            0,
+            layout.file_len as usize,
+            Access::ReadWrite,
+        )?;
+    }
+    Ok(claim.leak() as *mut u8)
+}
+
+impl Heap {
+    /// Makes a heap, of which this process is the master. Also returns the descriptor that
+    /// workers need; programs executed from here on inherit it.
+    ///
+    /// `counter` is this process's, which may have handed out numbers already. The size costs
+    /// nothing: only a few pages are reserved here.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for sizes beyond all limits, [`Error::System`] where the system
+    /// cannot make or map the file.
+    pub fn create(config: &Config, counter: &Counter) -> Result<(Heap, OwnedFd)> {
+        let layout = config.layout()?;
+        let theirs = Memfd::create("hh_shared heap", Inherit::Yes)?;
+        let file = Memfd::from_fd(duplicate(theirs.as_fd())?)?;
+        file.extend(layout.file_len)?;
+        file.reserve(0, size_of::<Info>() as u64)?;
+        file.reserve(layout.locals, layout.mark_stack - layout.locals)?;
+        let base = map(search(&layout)?, &file, &layout)?;
+        // SAFETY:
+        // - the first page is mapped, reserved and nobody else's yet; `Fixed` is its beginning.
+        unsafe {
+            base.cast::<Fixed>()
+                .write(Fixed::new(&layout, config.log_level, base as u64));
+        }
+        // SAFETY:
+        // - `map` has just mapped the whole file, and leaked the claim; a new file is all zeros.
+        // - info, locals and chunk map were reserved above.
+        let span = unsafe { Span::new(base, layout) };
+        let info = span.info();
+        // Relaxed, all: nobody else has the file.
+        info.top.store(layout.heap_start, Ordering::Relaxed);
+        info.reserved.store(layout.heap_start, Ordering::Relaxed);
+        info.gc_end.store(layout.heap_start, Ordering::Relaxed);
+        info.counter.store(counter.first_range(), Ordering::Relaxed);
+        let member = Member::take(MASTER, &span.locals()[0].owner)?;
+        counter.clear();
+        let heap = Heap {
+            span,
+            file,
+            member,
+            log_level: config.log_level,
+        };
+        Ok((heap, theirs.into()))
+    }
+
+    /// Maps the heap that is in the file `fd` and takes the worker id `worker`. `inherited` is
+    /// the heap that this process had before it was forked, whose mapping is used again if
+    /// it is the same.
+    ///
+    /// `fd` stays the caller's, and may be closed.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the file is no heap, or the id is out of range or taken;
+    /// [`Error::System`] if the descriptor is none, or the file cannot be mapped.
+    pub fn connect(fd: BorrowedFd<'_>, worker: i64, inherited: Option<&Heap>) -> Result<Heap> {
+        let (file, fixed, layout) = open(fd)?;
+        let id = u64::try_from(worker)
+            .ok()
+            .filter(|id| (1..=layout.workers).contains(id));
+        let Some(id) = id else {
+            return Err(Error::refused(format!(
+                "worker_id is {worker}; this heap was made for workers 1 to {}",
+                layout.workers
+            )));
+        };
+        let span = match inherited {
+            Some(heap) if same_file(&heap.file, &file)? => heap.span,
+            _ => {
+                // Where the master has it, if that can be: values whose addresses are the same
+                // everywhere need it, and nothing else does.
+                let claim = Claim::at(fixed.base as usize, layout.file_len as usize)
+                    .or_else(|_| search(&layout))?;
+                let base = map(claim, &file, &layout)?;
+                // SAFETY:
+                // - `map` has just mapped the whole file, and leaked the claim.
+                // - the file says it was made by `create`, which reserved those pages.
+                unsafe { Span::new(base, layout) }
+            }
+        };
+        let member = Member::take(id, &span.locals()[id as usize].owner)?;
+        Ok(Heap {
+            span,
+            file,
+            member,
+            log_level: fixed.log_level,
+        })
+    }
+}
+
+/// Another descriptor for the same file, closed in programs that this process executes.
+fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    fd.try_clone_to_owned().map_err(|error| {
+        let errno = error.raw_os_error().unwrap_or(libc::EBADF);
+        Error::System(hh_region::Error::new(errno, "duplicate a descriptor", ""))
+    })
+}
+
+/// A descriptor of our own for the file `fd`, and what is in it, if that is a heap.
+fn open(fd: BorrowedFd<'_>) -> Result<(Memfd, Fixed, Layout)> {
+    let file = Memfd::from_fd(duplicate(fd)?)
+        .map_err(|error| Error::refused(format!("the handle is none of SharedMem's: {error}")))?;
+    let mut bytes = [0; size_of::<Fixed>()];
+    sys::read_at(file.as_fd(), &mut bytes, 0)?;
+    let fixed = Fixed::from_bytes(&bytes);
+    let layout = fixed.layout(file.size()?)?;
+    Ok((file, fixed, layout))
+}
+
+fn same_file(a: &Memfd, b: &Memfd) -> Result<bool> {
+    Ok(sys::status(a.as_fd())?.identity == sys::status(b.as_fd())?.identity)
+}

@@ -1,0 +1,266 @@
+//! The handle: one process's view of one shared heap, and what can be done with it.
+//!
+//! How a heap comes to be, by init or connect, is `attach.rs`. Reads are open to every
+//! process that has the mapping, also to a forked child; whatever changes shared memory
+//! needs a worker id of its own.
+
+use crate::attach::Member;
+use crate::backing::Backing;
+use crate::counter::Counter;
+use crate::error::{Error, Result};
+use crate::info::Phase;
+use crate::layout::Layout;
+use crate::locals::{Local, TableStats};
+use crate::object::Header;
+use crate::span::Span;
+use crate::sync::Ordering;
+use crate::table::Hash;
+use crate::{alloc, memory};
+use hh_region::Memfd;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The master's worker id.
+pub const MASTER: u64 = 0;
+
+/// A shared heap, mapped by this process. Never unmapped: OCaml holds views of it.
+#[derive(Debug)]
+pub struct Heap {
+    pub(crate) span: Span,
+    /// Our own descriptor: the program may close the one that it has.
+    pub(crate) file: Memfd,
+    pub(crate) member: Member,
+    pub(crate) log_level: i64,
+}
+
+impl Backing for Heap {
+    fn reserve(&self, addr: u64, len: u64) -> Result<()> {
+        memory::check(addr, len)?;
+        let offset = self.layout().table + addr;
+        let len = len.min(self.layout().file_len - offset);
+        self.file
+            .reserve(offset, len)
+            .map_err(|error| Error::OutOfMemory {
+                why: error.to_string(),
+            })
+    }
+}
+
+impl Heap {
+    /// Where everything stands.
+    pub fn layout(&self) -> &Layout {
+        &self.span.layout
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Table and heap as one span of memory, so that an address is an offset in it.
+    pub fn buffer(&self) -> (*mut u8, usize) {
+        let Layout {
+            table, heap_end, ..
+        } = *self.layout();
+        // Cannot overflow: it is within the mapping.
+        (
+            self.span.base().wrapping_add(table as usize),
+            heap_end as usize,
+        )
+    }
+
+    /// The descriptor of the memory file.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// This process's worker id; an error in a forked child that has not connected.
+    pub fn worker(&self) -> Result<u64> {
+        self.member.worker()
+    }
+
+    /// An error unless this process has a worker id of its own.
+    pub(crate) fn attached(&self) -> Result<()> {
+        self.worker().map(drop)
+    }
+
+    /// An error unless this process is the master.
+    pub fn master(&self) -> Result<()> {
+        match self.worker()? {
+            MASTER => Ok(()),
+            id => Err(Error::refused(format!(
+                "only the master may do this, not worker {id}"
+            ))),
+        }
+    }
+
+    fn local(&self) -> Result<&Local> {
+        let id = self.worker()?;
+        // Cannot fail: ids are checked when they are taken.
+        let missing = || Error::refused(format!("there is no worker {id}"));
+        self.span.locals().get(id as usize).ok_or_else(missing)
+    }
+
+    fn free(&self) -> alloc::Free<'_> {
+        let Layout {
+            heap_start,
+            heap_end,
+            ..
+        } = *self.layout();
+        let info = self.span.info();
+        alloc::Free {
+            top: &info.top,
+            reserved: &info.reserved,
+            bounds: heap_start..heap_end,
+        }
+    }
+
+    /// Takes `bytes` bytes, a multiple of 8.
+    pub(crate) fn take(&self, bytes: u64) -> Result<u64> {
+        self.free().take(bytes, &self.local()?.reservation, self)
+    }
+
+    /// Reserves `words` words, all zero, for objects that the caller will write there, from
+    /// the first on; returns their address.
+    pub fn alloc(&self, words: i64) -> Result<u64> {
+        match u64::try_from(words) {
+            // More than any heap, whatever its size: what `take` says then is right.
+            Ok(words) => self.take(words.min(u64::MAX / 16) * 8),
+            Err(_) => Err(Error::refused(format!("{words} words cannot be allocated"))),
+        }
+    }
+
+    /// The header at `addr`; an error unless an object begins there, all of it in the heap.
+    pub fn header_at(&self, addr: i64) -> Result<Header> {
+        // Acquire: pairs with whatever told the caller the address.
+        let word = self.span.word_to_read(addr)?.load(Ordering::Acquire);
+        let wrong = Error::InvalidHeader { addr, word };
+        // A free object (blue) is none any more.
+        let header = Header::from_word(word)
+            .filter(|_| word & 1 == 1)
+            .ok_or(wrong.clone())?;
+        self.span
+            .check_read(addr, header.bytes())
+            .map_err(|_| wrong)?;
+        Ok(header)
+    }
+
+    /// Stores the object at `addr` under `key` unless there is one; which it is afterwards.
+    pub fn add(&self, key: &[u8], addr: i64) -> Result<u64> {
+        let key = Hash::from_key(key)?;
+        self.header_at(addr)?;
+        self.span
+            .table()
+            .add(key, addr as u64, &self.local()?.tally, self)
+    }
+
+    /// The address stored under `key`, or 0.
+    pub fn get(&self, key: &[u8]) -> Result<u64> {
+        Ok(self.span.table().get(Hash::from_key(key)?))
+    }
+
+    /// Takes away what is stored under `key`. The master's.
+    pub fn remove(&self, key: &[u8]) -> Result<()> {
+        self.master()?;
+        self.span
+            .table()
+            .remove(Hash::from_key(key)?, &self.local()?.tally);
+        Ok(())
+    }
+
+    /// What there is in the table.
+    pub fn table_stats(&self) -> TableStats {
+        let mut stats = TableStats {
+            slots: self.layout().slots(),
+            ..TableStats::default()
+        };
+        self.span
+            .locals()
+            .iter()
+            .for_each(|local| local.tally.sum_into(&mut stats));
+        // A process killed before its note, or one that wrote nonsense.
+        stats.nonempty = stats.nonempty.min(stats.slots);
+        stats.used = stats.used.min(stats.nonempty);
+        stats
+    }
+
+    fn top(&self) -> u64 {
+        let Layout {
+            heap_start,
+            heap_end,
+            ..
+        } = *self.layout();
+        // Relaxed: a figure.
+        self.span
+            .info()
+            .top
+            .load(Ordering::Relaxed)
+            .clamp(heap_start, heap_end)
+    }
+
+    /// Bytes allocated.
+    pub fn used_bytes(&self) -> u64 {
+        self.top() - self.layout().heap_start
+    }
+
+    /// Bytes allocated since the current collection began.
+    pub fn new_bytes(&self) -> u64 {
+        // Relaxed: a figure.
+        self.top()
+            .saturating_sub(self.span.info().gc_end.load(Ordering::Relaxed))
+    }
+
+    /// Bytes that the last sweep found free.
+    pub fn free_bytes(&self) -> u64 {
+        // Relaxed: a figure.
+        self.span.info().free_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What the collector is doing.
+    pub fn phase(&self) -> Phase {
+        self.span.info().phase()
+    }
+
+    /// What init was told.
+    pub fn log_level(&self) -> i64 {
+        self.log_level
+    }
+
+    /// Entities of the running transaction have at least this version. 0 until the first commit.
+    pub fn next_version(&self) -> u64 {
+        // Acquire: pairs with `commit`.
+        self.span.info().next_version.load(Ordering::Acquire)
+    }
+
+    /// Ends a transaction: what it wrote is committed.
+    pub fn commit(&self) -> Result<()> {
+        self.attached()?;
+        // AcqRel: pairs with `next_version`.
+        self.span.info().next_version.fetch_add(2, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The next number that no process has had.
+    pub fn count(&self, counter: &Counter) -> u64 {
+        counter.next(&self.span.info().counter)
+    }
+
+    /// Asks workers to stop, or takes that back. The master's.
+    pub fn set_cancelled(&self, cancelled: bool) -> Result<()> {
+        self.master()?;
+        // Relaxed: nothing else is said by it.
+        self.span
+            .info()
+            .cancel
+            .store(cancelled.into(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether workers are asked to stop.
+    pub fn cancelled(&self) -> bool {
+        // Relaxed: as in `set_cancelled`.
+        self.span.info().cancel.load(Ordering::Relaxed) != 0
+    }
+}
+
+#[cfg(test)]
+#[path = "heap_tests.rs"]
+mod tests;

@@ -1,0 +1,183 @@
+//! The mapped file as Rust sees it: the only place of this crate that turns addresses
+//! into pointers, and the bounds that make that right.
+//!
+//! The parts that processes share word by word come out as atomics. The heap's objects
+//! come out as copies, never as references: another process may write at any time, and
+//! what was checked and what is used must be the same bytes.
+
+use crate::chunks::Chunks;
+use crate::error::{Error, Result};
+use crate::info::Info;
+use crate::layout::Layout;
+use crate::locals::Local;
+use crate::sync::{AtomicU64, Ordering};
+use crate::table::{Slot, Table};
+use core::ptr;
+
+/// A whole mapped file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    base: *mut u8,
+    pub(crate) layout: Layout,
+}
+
+// SAFETY: all access to the mapping is atomic, or by copies of bytes whose writers and
+// readers the program keeps apart; the fields themselves never change.
+unsafe impl Send for Span {}
+// SAFETY: as above.
+unsafe impl Sync for Span {}
+
+impl Span {
+    /// The file mapped at `base`.
+    ///
+    /// # Safety
+    /// - `base` is a multiple of the page size; `layout.file_len` bytes from there on are a
+    ///   shared, writable mapping of a file with this layout, for as long as the process lives.
+    /// - the file cannot be shortened.
+    /// - info, locals and chunk map have their pages reserved, and began as zeros.
+    pub(crate) unsafe fn new(base: *mut u8, layout: Layout) -> Span {
+        Span { base, layout }
+    }
+
+    /// Where the file is mapped.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// The pointer for the file offset `offset`.
+    fn at<T>(&self, offset: u64) -> *mut T {
+        debug_assert!(offset <= self.layout.file_len);
+        // SAFETY:
+        // - callers pass offsets within the file, which the mapping covers.
+        unsafe { self.base.add(offset as usize).cast() }
+    }
+
+    /// The first page.
+    pub(crate) fn info(&self) -> &Info {
+        // SAFETY:
+        // - `Info` fits below `layout.locals`; the base is aligned to a page.
+        // - its words are atomics, apart from `fixed`, which nobody writes after init.
+        unsafe { &*self.at::<Info>(0) }
+    }
+
+    /// What belongs to each process, by worker id.
+    pub(crate) fn locals(&self) -> &[Local] {
+        let len = self.layout.workers as usize + 1;
+        // SAFETY:
+        // - `Layout` gives them this place and size; all fields are atomics or unused.
+        unsafe { core::slice::from_raw_parts(self.at(self.layout.locals), len) }
+    }
+
+    /// The table.
+    pub(crate) fn table(&self) -> Table<'_> {
+        let Layout {
+            chunk_map,
+            chunk_words,
+            chunk_pow,
+            table,
+            ..
+        } = self.layout;
+        // SAFETY:
+        // - `Layout` gives both their places and sizes; all fields are atomics.
+        // - slots in pages that aren't reserved are not touched: `Chunks` sees to that.
+        let (bits, slots): (&[AtomicU64], &[Slot]) = unsafe {
+            (
+                core::slice::from_raw_parts(self.at(chunk_map), chunk_words as usize),
+                core::slice::from_raw_parts(self.at(table), self.layout.slots() as usize),
+            )
+        };
+        Table::new(slots, Chunks::new(bits, chunk_pow), &self.info().probe)
+    }
+
+    /// The first address above what may be read: pages are reserved below it.
+    fn readable(&self) -> u64 {
+        // Acquire: pairs with the Release in `alloc.rs`; the pages are there.
+        self.info()
+            .reserved
+            .load(Ordering::Acquire)
+            .min(self.layout.heap_end)
+    }
+
+    /// The first address above what may be written: it is allocated below it.
+    fn writable(&self) -> u64 {
+        // Acquire: pairs with the exchange in `alloc.rs`.
+        self.info().top.load(Ordering::Acquire).min(self.readable())
+    }
+
+    /// Checks that `len` bytes at `addr` are within the heap below `limit`.
+    fn check(&self, addr: i64, len: u64, limit: u64) -> Result<u64> {
+        match u64::try_from(addr) {
+            Ok(at)
+                if at >= self.layout.heap_start
+                    && at.checked_add(len).is_some_and(|end| end <= limit) =>
+            {
+                Ok(at)
+            }
+            _ => Err(Error::InvalidAddress { addr }),
+        }
+    }
+
+    /// The pointer for an address that `check` accepted.
+    fn ptr<T>(&self, addr: u64) -> *mut T {
+        self.at(self.layout.table + addr)
+    }
+
+    fn word(&self, addr: i64, limit: u64) -> Result<&AtomicU64> {
+        let at = self.check(addr, 8, limit)?;
+        if at % 8 != 0 {
+            return Err(Error::InvalidAddress { addr });
+        }
+        // SAFETY:
+        // - `check`: the word is within the mapping, on reserved pages; it is aligned.
+        Ok(unsafe { &*self.ptr::<AtomicU64>(at) })
+    }
+
+    /// The word at `addr`, to be read.
+    pub(crate) fn word_to_read(&self, addr: i64) -> Result<&AtomicU64> {
+        self.word(addr, self.readable())
+    }
+
+    /// The word at `addr`, to be written: it must be allocated.
+    pub(crate) fn word_to_write(&self, addr: i64) -> Result<&AtomicU64> {
+        self.word(addr, self.writable())
+    }
+
+    /// Checks that `len` bytes at `addr` can be copied out.
+    pub(crate) fn check_read(&self, addr: i64, len: u64) -> Result<()> {
+        self.check(addr, len, self.readable()).map(drop)
+    }
+
+    /// Copies the bytes at `addr` to `to`.
+    ///
+    /// # Safety
+    /// - `len` bytes at `to` may be written, and don't overlap the mapping.
+    pub(crate) unsafe fn copy_out(&self, addr: i64, to: *mut u8, len: usize) -> Result<()> {
+        let at = self.check(addr, len as u64, self.readable())?;
+        // SAFETY:
+        // - `check`: all bytes are within the mapping, on reserved pages.
+        // - the target is the caller's promise. A writer at the same time makes the copy
+        //   arbitrary, and no more: it is bytes, checked after they were copied.
+        unsafe { ptr::copy_nonoverlapping(self.ptr::<u8>(at), to, len) };
+        Ok(())
+    }
+
+    /// Copies `bytes` to `addr`: all of that must be allocated.
+    pub(crate) fn copy_in(&self, addr: i64, bytes: &[u8]) -> Result<()> {
+        let at = self.check(addr, bytes.len() as u64, self.writable())?;
+        // SAFETY:
+        // - `check`: all bytes are within the mapping, on reserved pages, in the heap.
+        // - `bytes` is a reference, and nobody has references into the heap's objects.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.ptr::<u8>(at), bytes.len()) };
+        Ok(())
+    }
+
+    /// Makes all bytes from address `from` to `to` zero. Both are within table and heap,
+    /// on reserved pages.
+    pub(crate) fn zero(&self, from: u64, to: u64) {
+        debug_assert!(from <= to && to <= self.layout.heap_end);
+        // SAFETY:
+        // - the addresses are within the mapping, on reserved pages, by this function's contract;
+        //   all zeros are a value of the atomics there.
+        unsafe { ptr::write_bytes(self.ptr::<u8>(from), 0, (to - from) as usize) };
+    }
+}
