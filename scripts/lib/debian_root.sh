@@ -39,18 +39,21 @@ write_stamp() { # FOLDER [PACKAGE…]: with these besides our own
   { echo "$suite" && printf '%s\n' "${packages[@]}" "${extras[@]}" "${@:2}" | sort -u; } >"$1/etc/hh_shared-root"
 }
 
+lock() { # -s (shared) or -x (alone)
+  flock -n "$1" 9 && return
+  say "waiting for another set-up of $root"
+  flock "$1" 9
+}
+
 # Leaves fd 9 with a shared lock on a finished root.
 with_ready_root() {
   mkdir -p "$(dirname "$root")"
   exec 9>>"$root.lock"
-  flock -s 9
+  lock -s
   while ! root_ready; do
-    flock -n -x 9 || {
-      say "waiting for another set-up of $root"
-      flock -x 9
-    }
+    lock -x
     root_ready || make_root
-    flock -s 9
+    lock -s
   done
 }
 

@@ -211,25 +211,19 @@ test_set_up() {
 }
 
 test_interrupted() {
-  local good pid
+  local good signal
   new_host
   good=$(<"$host/bin/debootstrap")
   stub debootstrap <<STUB
 $good
-kill -\$(<"$host/signal") "\$(<"$host/pid")"
+read -r _ _ _ main _ </proc/\$PPID/stat # the parent of set_up_root.sh
+kill -\$(<"$host/signal") "\$main"
 sleep 0.2
 exit 1
 STUB
   for signal in KILL TERM; do
     echo $signal >"$host/signal"
-    rm -f "$host/pid"
-    mkfifo "$host/pid"
-    on_host touch "$host/ran" >/dev/null 2>"$tmp/err" 9>&- &
-    pid=$!
-    # on_host is a subshell: its child is with-ocaml
-    soon pgrep -P $pid
-    pgrep -P $pid >"$host/pid"
-    wait $pid 2>/dev/null || true
+    run touch "$host/ran"
     ok "set-up ended by SIG$signal: the command has not run, no root" eval '[[ ! -e $host/ran && ! -e $host/root ]]'
     ok '… something was left' eval '! no_partial'
   done
@@ -251,15 +245,16 @@ test_two_at_once() {
   new_host
   good=$(<"$host/bin/debootstrap")
   stub debootstrap <<<"$good"$'\nsleep 0.5'
-  on_host sh -c 'exit 3' 2>/dev/null &
+  on_host sh -c 'exit 3' 2>"$host/err3" &
   a=$!
-  on_host sh -c 'exit 4' 2>/dev/null &
+  on_host sh -c 'exit 4' 2>"$host/err4" &
   b=$!
   status=0 && wait $a || status=$?
   ok 'two at once: the one runs' is "$status" 3
   status=0 && wait $b || status=$?
   ok '… the other runs' is "$status" 4
   ok '… one set-up' is "$(took debootstrap)" 1
+  ok '… the one that waits says so' grep -q 'waiting for another' "$host/err3" "$host/err4"
 
   on_host sh -c "touch $host/running; sleep 5" 2>/dev/null &
   a=$!
@@ -359,10 +354,11 @@ test_nothing_survives() {
     echo 'ok - a killed set-up leaves no process # SKIP no namespaces here'
     return
   fi
-  local pid sleeper
+  local pid signal
   new_host
   rm "$host/bin/unshare"
-  stub debootstrap <<<"mkdir -p $host/alive; echo x >$host/alive/\$PPID; exec sleep 987$$"
+  # alive: locked as long as a process of the set-up is
+  stub debootstrap <<<"exec 8>$host/alive; flock 8; touch $host/runs; sleep 60; :"
   for signal in KILL INT; do
     # a shell in the background ignores SIGINT: bring it back, as at a terminal
     env --default-signal=INT env -u HH_SHARED_SUITE -u HH_SHARED_INSIDE \
@@ -370,13 +366,13 @@ test_nothing_survives() {
       HH_SHARED_ROOT="$host/root" HH_SHARED_KEYRING="$host/keyring" \
       bash "$script" true >/dev/null 2>"$tmp/err" &
     pid=$!
-    ok "a set-up in its namespaces runs" soon pgrep -f "^sleep 987$$"
-    sleeper=$(pgrep -f "^sleep 987$$")
+    ok "a set-up in its namespaces runs" soon test -e "$host/runs"
+    rm -f "$host/runs"
     kill -$signal $pid
     status=0
     wait $pid 2>/dev/null || status=$?
     ok "… ended by SIG$signal, as such" is "$status" "$((128 + $(kill -l $signal)))"
-    ok "… leaves no process" soon eval "! kill -0 $sleeper"
+    ok "… leaves no process" soon flock -n "$host/alive" true
   done
 }
 
