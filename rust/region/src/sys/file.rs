@@ -18,6 +18,17 @@ pub struct FileStatus {
     pub allocated: u64,
     /// Whether it is a plain file, as opposed to a directory, a pipe, a device.
     pub is_regular: bool,
+    /// How many names it has; 0 once it is unlinked.
+    pub links: u64,
+}
+
+/// What a descriptor was opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Modes {
+    /// Whether it can be read from.
+    pub read: bool,
+    /// Whether it can be written to.
+    pub write: bool,
 }
 
 fn c_path(path: &Path) -> Result<CString> {
@@ -114,6 +125,23 @@ pub fn status(fd: BorrowedFd<'_>) -> Result<FileStatus> {
             .unwrap_or(0)
             .saturating_mul(512),
         is_regular: stat.st_mode & libc::S_IFMT == libc::S_IFREG,
+        links: stat.st_nlink as u64,
+    })
+}
+
+/// What `fd` was opened for.
+pub fn modes(fd: BorrowedFd<'_>) -> Result<Modes> {
+    // SAFETY: the descriptor is open while borrowed.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    if flags == -1 {
+        return Err(Error::last("fcntl(F_GETFL)", ""));
+    }
+    let mode = flags & libc::O_ACCMODE;
+    // A descriptor opened with O_PATH says O_RDONLY, and can do neither.
+    let usable = flags & libc::O_PATH == 0;
+    Ok(Modes {
+        read: usable && mode != libc::O_WRONLY,
+        write: usable && mode != libc::O_RDONLY,
     })
 }
 

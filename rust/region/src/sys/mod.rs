@@ -2,9 +2,11 @@
 //! No policy: what a failure means is decided by the callers.
 
 mod file;
+mod lock;
 mod memory;
 
 pub use file::*;
+pub use lock::*;
 pub use memory::*;
 
 /// The process's id.
@@ -20,4 +22,23 @@ pub fn page_size() -> usize {
         .ok()
         .filter(|size| size.is_power_of_two())
         .unwrap_or(4096)
+}
+
+/// Fills `bytes` with random bits that no other process gets.
+pub fn random(bytes: &mut [u8]) -> crate::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &mut bytes[done..];
+        // SAFETY: the buffer is ours and that long.
+        match unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) } {
+            got if got > 0 => done += got as usize,
+            _ => {
+                let error = crate::Error::last("getrandom", "");
+                if error.errno != libc::EINTR {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
 }

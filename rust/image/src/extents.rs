@@ -1,0 +1,169 @@
+//! Which pages of the file nobody uses: the runs between what the two states on disk name.
+//!
+//! Nothing of this is in the file. A writer makes it from the key tables, so what a writer that
+//! died had taken is free again. Of what is free, a reader may still hold some: see
+//! [`crate::storage::Storage::pinned`].
+
+use crate::error::Result;
+use std::collections::BTreeMap;
+
+/// The free runs of a file that may grow to a maximum. Offsets and lengths are bytes, whole pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extents {
+    /// Offset to end; no two touch. The last one goes to the maximum: the file grows into it.
+    runs: BTreeMap<u64, u64>,
+}
+
+/// Asks whether a reader holds a piece of `(offset, length)`.
+pub(crate) type Pinned<'a> = dyn Fn(u64, u64) -> Result<Option<(u64, u64)>> + 'a;
+
+impl Extents {
+    /// All of `[from, to)` free.
+    pub(crate) fn new(from: u64, to: u64) -> Extents {
+        Extents {
+            runs: BTreeMap::from([(from, to)]),
+        }
+    }
+
+    /// Takes exactly `[offset, offset + length)`; false if a part of it isn't free.
+    pub(crate) fn take_at(&mut self, offset: u64, length: u64) -> bool {
+        let Some((&start, &end)) = self.runs.range(..=offset).next_back() else {
+            return false;
+        };
+        let Some(to) = offset.checked_add(length).filter(|to| *to <= end) else {
+            return false;
+        };
+        self.runs.remove(&start);
+        if start < offset {
+            self.runs.insert(start, offset);
+        }
+        if to < end {
+            self.runs.insert(to, end);
+        }
+        true
+    }
+
+    /// Gives `[offset, offset + length)` back, which was taken.
+    pub(crate) fn give(&mut self, offset: u64, length: u64) {
+        let (mut start, mut end) = (offset, offset + length);
+        if let Some((&before, &before_end)) = self.runs.range(..=offset).next_back() {
+            if before_end == offset {
+                start = before;
+            }
+        }
+        if let Some(after_end) = self.runs.remove(&end) {
+            end = after_end;
+        }
+        self.runs.insert(start, end);
+    }
+
+    /// Takes `length` bytes that are free and that no reader holds, from the shortest run that has
+    /// them, so that long ones stay long; `None` if the maximum leaves no such place.
+    pub(crate) fn take(&mut self, length: u64, pinned: &Pinned<'_>) -> Result<Option<u64>> {
+        let enough = self.runs.iter().filter(|(start, end)| *end - *start >= length);
+        let mut fitting: Vec<(u64, u64)> = enough.map(|(start, end)| (*start, *end)).collect();
+        fitting.sort_by_key(|(start, end)| (end - start, *start));
+        for (start, end) in fitting {
+            if let Some(at) = unpinned(start, end, length, pinned)? {
+                return Ok(Some(at).filter(|at| self.take_at(*at, length)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The longest run below the last one that no reader holds, as offset and length. It stays
+    /// free.
+    pub(crate) fn largest_hole(&self, pinned: &Pinned<'_>) -> Result<Option<(u64, u64)>> {
+        let holes = self.runs.iter().rev().skip(1);
+        let Some((&start, &end)) = holes.max_by_key(|(start, end)| *end - *start) else {
+            return Ok(None);
+        };
+        Ok(match pinned(start, end - start)? {
+            None => Some((start, end - start)),
+            Some((held, _)) => (held > start).then(|| (start, held / 4096 * 4096 - start)),
+        })
+    }
+
+    /// The free end of the file, behind all that a reader holds, as offset and length. It stays
+    /// free; the length is what the maximum leaves.
+    pub(crate) fn tail(&self, pinned: &Pinned<'_>) -> Result<Option<(u64, u64)>> {
+        let Some((&start, &end)) = self.runs.iter().next_back() else {
+            return Ok(None);
+        };
+        Ok(unpinned(start, end, 1, pinned)?.map(|at| (at, end - at)))
+    }
+}
+
+/// The first place of `length` bytes in `[start, end)` that no reader holds.
+fn unpinned(mut start: u64, end: u64, length: u64, pinned: &Pinned<'_>) -> Result<Option<u64>> {
+    while start < end && end - start >= length {
+        match pinned(start, length)? {
+            None => return Ok(Some(start)),
+            Some((_, held_to)) => match crate::bytes::page_up(held_to) {
+                Some(next) if next > start => start = next,
+                _ => return Ok(None),
+            },
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nobody(_: u64, _: u64) -> Result<Option<(u64, u64)>> {
+        Ok(None)
+    }
+
+    #[test]
+    fn what_is_given_back_merges_with_its_neighbours() {
+        let mut free = Extents::new(8192, 1 << 20);
+        let fresh = free.clone();
+        for offset in [8192, 12288, 16384] {
+            assert_eq!(free.take(4096, &nobody).unwrap(), Some(offset));
+        }
+        for offset in [8192, 16384, 12288] {
+            free.give(offset, 4096);
+        }
+        assert_eq!(free, fresh);
+    }
+
+    #[test]
+    fn what_is_taken_is_not_taken_again() {
+        let mut free = Extents::new(8192, 1 << 20);
+        assert!(free.take_at(16384, 8192));
+        assert!(!free.take_at(16384, 4096));
+        assert!(!free.take_at(12288, 8192));
+        assert!(!free.take_at(4096, 4096));
+        assert!(!free.take_at(1 << 20, 4096));
+        assert!(!free.take_at(8192, u64::MAX - 4095));
+        assert_eq!(free.largest_hole(&nobody).unwrap(), Some((8192, 8192)));
+        assert_eq!(
+            free.tail(&nobody).unwrap(),
+            Some((24576, (1 << 20) - 24576))
+        );
+    }
+
+    #[test]
+    fn what_a_reader_holds_is_passed_over() {
+        let mut free = Extents::new(8192, 1 << 16);
+        let held = |offset: u64, length: u64| {
+            Ok((offset < 20480 && offset + length > 12288).then_some((12288, 20480)))
+        };
+        assert_eq!(free.take(8192, &held).unwrap(), Some(20480));
+        assert_eq!(free.largest_hole(&held).unwrap(), Some((8192, 4096)));
+        assert_eq!(free.take(4096, &held).unwrap(), Some(8192));
+        let all = |_: u64, _: u64| Ok(Some((0, u64::MAX)));
+        assert_eq!(free.take(4096, &all).unwrap(), None);
+        assert_eq!(free.tail(&all).unwrap(), None);
+    }
+
+    #[test]
+    fn a_full_file_has_no_room() {
+        let mut free = Extents::new(8192, 16384);
+        assert_eq!(free.take(8192, &nobody).unwrap(), Some(8192));
+        assert_eq!(free.take(4096, &nobody).unwrap(), None);
+        assert_eq!(free.tail(&nobody).unwrap(), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! The real file behind an image: its own open file description, and what is mapped of it to
+//! write to.
+
+use crate::bytes::PAGE_BYTES;
+use crate::error::{Error, Result};
+use crate::storage::{Storage, Window};
+use hh_region::{pages, sys, Access, Claim, Scan};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Where locks on the file's bytes begin in the space of lockable offsets: far behind every byte.
+/// Byte `n` of the file is held by a shared lock on `PINS_AT + n`.
+pub(crate) const PINS_AT: u64 = 1 << 62;
+
+/// The offset whose exclusive lock the one writer has.
+pub(crate) const WRITER_AT: u64 = 1 << 61;
+
+/// A file, through an open file description that nobody else has: locks on it are this one's.
+#[derive(Debug)]
+pub(crate) struct File {
+    fd: OwnedFd,
+    path: String,
+    writable: bool,
+}
+
+impl File {
+    /// Opens the file behind `fd` again, for what `fd` is open for. The name for messages is what
+    /// the system knows it by.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is no plain file, and for a descriptor that can't be read.
+    pub(crate) fn open(fd: BorrowedFd<'_>) -> Result<File> {
+        let link = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let name = std::fs::read_link(&link).unwrap_or_else(|_| link.clone());
+        let path = name.display().to_string();
+        let named = |error: hh_region::Error| error.within("open", &path);
+        let modes = sys::modes(fd).map_err(named)?;
+        if !sys::status(fd).map_err(named)?.is_regular {
+            return Err(Error::Invalid(format!("file {path}: not a regular file")));
+        }
+        if !modes.read {
+            return Err(Error::Invalid(format!(
+                "file {path}: the descriptor is not open for reading"
+            )));
+        }
+        File::open_at(&link, path.clone(), modes.write)
+    }
+
+    fn open_at(link: &Path, path: String, writable: bool) -> Result<File> {
+        let open = if writable {
+            sys::open_existing
+        } else {
+            sys::open_read_only
+        };
+        let fd = open(link).map_err(|error| error.within("open", &path))?;
+        Ok(File { fd, path, writable })
+    }
+
+    /// The same file once more, with a description of its own.
+    pub(crate) fn again(&self) -> Result<File> {
+        let link = PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()));
+        File::open_at(&link, self.path.clone(), self.writable)
+    }
+
+    /// Whether it can be written.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// What the system says about it.
+    pub(crate) fn status(&self) -> Result<sys::FileStatus> {
+        Ok(sys::status(self.fd())?)
+    }
+
+    fn named<T>(&self, op: &'static str, result: hh_region::Result<T>) -> Result<T> {
+        result.map_err(|error| error.within(op, &self.path).into())
+    }
+}
+
+impl Storage for File {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn length(&self) -> Result<u64> {
+        Ok(self.named("fstat", sys::status(self.fd()))?.len)
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        let got = self.named("pread", sys::read_at(self.fd(), bytes, offset))?;
+        if got < bytes.len() {
+            let reason = format!(
+                "the file ends within {} bytes that belong to it",
+                bytes.len()
+            );
+            return Err(Error::Damaged {
+                path: self.path.clone(),
+                offset,
+                reason,
+            });
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.named("pwrite", sys::write_at(self.fd(), bytes, offset))
+    }
+
+    fn reserve(&self, length: u64) -> Result<()> {
+        let now = self.length()?;
+        if length <= now {
+            return Ok(());
+        }
+        let reserved = pages::reserve(self.fd(), now, length - now);
+        if reserved.is_err() {
+            // As it was: what was added is nobody's. If even that fails, it is free space.
+            let _ = sys::set_len(self.fd(), now);
+        }
+        self.named("reserve", reserved)
+    }
+
+    fn truncate(&self, length: u64) -> Result<()> {
+        self.named("ftruncate", sys::set_len(self.fd(), length))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.named("fdatasync", sys::sync_data(self.fd()))
+    }
+
+    fn window(&self, offset: u64, maximum: u64) -> Result<Box<dyn Window + '_>> {
+        Ok(Box::new(FileWindow::new(self, offset, maximum)?))
+    }
+
+    fn pinned(&self, offset: u64, length: u64) -> Result<Option<(u64, u64)>> {
+        let held = self.named("lock", sys::conflict(self.fd(), PINS_AT + offset, length))?;
+        Ok(held.map(|(from, to)| (from.saturating_sub(PINS_AT), to.saturating_sub(PINS_AT))))
+    }
+}
+
+/// A shared mapping of a piece of the file, at an address that only its writer knows. Those who
+/// read the file have private mappings elsewhere, which show what is stored here.
+struct FileWindow<'f> {
+    file: &'f File,
+    claim: Claim,
+    offset: u64,
+    maximum: u64,
+    /// Where in the claim the window starts: its address and its offset in the file agree modulo
+    /// the size of a huge page.
+    skip: usize,
+    mapped: u64,
+}
+
+/// Windows are claimed here, below the addresses that files are mapped at for good.
+const WINDOWS: Scan = Scan {
+    start: 2 << 40,
+    len: 0,
+    hop: 1 << 37,
+    iter: 28,
+};
+
+impl<'f> FileWindow<'f> {
+    fn new(file: &'f File, offset: u64, maximum: u64) -> Result<FileWindow<'f>> {
+        let skip = offset as usize % pages::STEP;
+        let claim = Claim::search(&WINDOWS.with_len(maximum as usize + skip));
+        let claim = file.named("map to write", claim)?;
+        Ok(FileWindow {
+            file,
+            claim,
+            offset,
+            maximum,
+            skip,
+            mapped: 0,
+        })
+    }
+
+    fn map_to(&mut self, bytes: u64) -> Result<()> {
+        self.file.reserve(self.offset + bytes)?;
+        let (from, length) = (self.mapped, (bytes - self.mapped) as usize);
+        let at = self.skip + from as usize;
+        // SAFETY:
+        // - the window hands out its base only, and nobody was told that these bytes are
+        //   writable yet, so no reference into them lives;
+        // - all of the file's writers wait for the one that made this window.
+        let mapped = unsafe {
+            self.claim.map_file(
+                at,
+                self.file.fd(),
+                self.offset + from,
+                length,
+                Access::ReadWrite,
+            )
+        };
+        self.file.named("map to write", mapped)?;
+        if length >= pages::STEP {
+            // SAFETY: the span was mapped and reserved just now.
+            unsafe { pages::prefault(self.claim.base() + at, length) };
+        }
+        self.mapped = bytes;
+        Ok(())
+    }
+}
+
+impl Window for FileWindow<'_> {
+    fn base(&self) -> *mut u8 {
+        (self.claim.base() + self.skip) as *mut u8
+    }
+
+    fn ensure(&mut self, bytes: u64) -> Result<()> {
+        if bytes <= self.mapped {
+            return Ok(());
+        }
+        let page = |length: u64| length.div_ceil(PAGE_BYTES) * PAGE_BYTES;
+        let exact = page(bytes).min(self.maximum);
+        // More than asked for, so that a large value is mapped in few steps; an eighth more, so
+        // that little of the disk is taken that is not needed.
+        let generous = page(bytes + (bytes / 8).max(1 << 16)).min(self.maximum);
+        self.map_to(generous).or_else(|_| self.map_to(exact))
+    }
+
+    fn ensured(&self) -> u64 {
+        self.mapped
+    }
+
+    fn finish(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+}
