@@ -60,7 +60,10 @@ impl Extents {
     /// Takes `length` bytes that are free and that no reader holds, from the shortest run that has
     /// them, so that long ones stay long; `None` if the maximum leaves no such place.
     pub(crate) fn take(&mut self, length: u64, pinned: &Pinned<'_>) -> Result<Option<u64>> {
-        let enough = self.runs.iter().filter(|(start, end)| *end - *start >= length);
+        let enough = self
+            .runs
+            .iter()
+            .filter(|(start, end)| *end - *start >= length);
         let mut fitting: Vec<(u64, u64)> = enough.map(|(start, end)| (*start, *end)).collect();
         fitting.sort_by_key(|(start, end)| (end - start, *start));
         for (start, end) in fitting {

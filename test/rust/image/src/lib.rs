@@ -29,7 +29,10 @@ pub struct Recorder {
 impl Recorder {
     /// A file that holds `bytes`.
     pub fn of(bytes: Vec<u8>) -> Recorder {
-        Recorder { bytes: RefCell::new(bytes), ..Recorder::default() }
+        Recorder {
+            bytes: RefCell::new(bytes),
+            ..Recorder::default()
+        }
     }
 
     /// What it holds.
@@ -84,8 +87,15 @@ impl Storage for Recorder {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
         assert!(end <= self.length()?, "a write behind what was reserved");
-        let free_of_readers = self.held.borrow().iter().all(|(from, to)| *to <= offset || *from >= end);
-        assert!(free_of_readers || offset < 8192, "a write into what a reader holds");
+        let free_of_readers = self
+            .held
+            .borrow()
+            .iter()
+            .all(|(from, to)| *to <= offset || *from >= end);
+        assert!(
+            free_of_readers || offset < 8192,
+            "a write into what a reader holds"
+        );
         let step = Step::Write(offset, bytes.to_vec());
         apply(&mut self.bytes.borrow_mut(), &step);
         self.steps.borrow_mut().push(step);
@@ -116,12 +126,19 @@ impl Storage for Recorder {
 
     fn window(&self, offset: u64, maximum: u64) -> Result<Box<dyn Window + '_>> {
         let memory = vec![0xAAAA_AAAA_AAAA_AAAA; (maximum.min(WINDOW_BYTES) / 8) as usize];
-        Ok(Box::new(Memory { recorder: self, offset, memory: RefCell::new(memory), ensured: 0 }))
+        Ok(Box::new(Memory {
+            recorder: self,
+            offset,
+            memory: RefCell::new(memory),
+            ensured: 0,
+        }))
     }
 
     fn pinned(&self, offset: u64, length: u64) -> Result<Option<(u64, u64)>> {
         let held = self.held.borrow();
-        let found = held.iter().find(|(from, to)| **to > offset && **from < offset + length);
+        let found = held
+            .iter()
+            .find(|(from, to)| **to > offset && **from < offset + length);
         Ok(found.map(|(from, to)| (*from, *to)))
     }
 }
@@ -142,8 +159,12 @@ impl Window for Memory<'_> {
     }
 
     fn ensure(&mut self, bytes: u64) -> Result<()> {
-        assert!(bytes <= self.memory.borrow().len() as u64 * 8, "beyond the window");
-        self.recorder.reserve(self.offset + bytes.next_multiple_of(4096))?;
+        assert!(
+            bytes <= self.memory.borrow().len() as u64 * 8,
+            "beyond the window"
+        );
+        self.recorder
+            .reserve(self.offset + bytes.next_multiple_of(4096))?;
         self.ensured = self.ensured.max(bytes);
         Ok(())
     }
@@ -158,7 +179,8 @@ impl Window for Memory<'_> {
         // The pages of a mapping reach the medium in any order: one step for each.
         for (page, words) in memory[..bytes as usize / 8].chunks(512).enumerate() {
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            self.recorder.write_at(self.offset + page as u64 * 4096, &bytes)?;
+            self.recorder
+                .write_at(self.offset + page as u64 * 4096, &bytes)?;
         }
         Ok(())
     }

@@ -20,8 +20,12 @@ pub enum Change {
     Remove(u64),
 }
 
-pub const IDENTITY: Identity =
-    Identity { nonce: [3, 4], base: 0x1000_0000_0000, maximum: 1 << 24, ops_page: 0x0F00_0000_0000 };
+pub const IDENTITY: Identity = Identity {
+    nonce: [3, 4],
+    base: 0x1000_0000_0000,
+    maximum: 1 << 24,
+    ops_page: 0x0F00_0000_0000,
+};
 
 /// A new image in `storage`.
 pub fn make(storage: &dyn Storage, durability: Durability) {
@@ -78,25 +82,34 @@ pub fn imagine(model: &mut Model, change: &Change) {
 
 /// Everything that the image in `storage` holds, all of it checked; `None` if it is new.
 pub fn read(storage: &dyn Storage) -> Result<Option<Model>> {
-    let Some(state) = inspect::state(storage)? else { return Ok(None) };
+    let Some(state) = inspect::state(storage)? else {
+        return Ok(None);
+    };
     assert_eq!(state.identity, IDENTITY);
     inspect::verify(storage, &state)?;
     let entries = inspect::entries(storage, &state)?;
     assert_eq!(entries.len() as u64, state.root.entries);
     let mut model = Model::new();
     for number in 0..NUMBERS {
-        let Some(entry) = inspect::find(storage, &state, &key(number))? else { continue };
+        let Some(entry) = inspect::find(storage, &state, &key(number))? else {
+            continue;
+        };
         let value = if entry.is_immediate() {
             Value::Immediate(entry.root)
         } else {
             let (label, body) = inspect::contents(storage, &entry)?;
             assert_eq!(label, key(number).label());
-            let words: Vec<u64> =
-                body.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+            let words: Vec<u64> = body
+                .chunks(8)
+                .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
+                .collect();
             assert_eq!(words[0], (words.len() as u64 - 1) << 10 | 0x300);
             let fill = words.get(1).copied().unwrap_or(0);
             assert!(words[1..].iter().all(|word| *word == fill));
-            Value::Block { words: words.len() as u64 - 1, fill }
+            Value::Block {
+                words: words.len() as u64 - 1,
+                fill,
+            }
         };
         model.insert(number, value);
     }

@@ -10,7 +10,10 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (self.0 >> 33) % sides
     }
 }
@@ -22,7 +25,13 @@ fn changes(dice: &mut Dice, count: usize) -> Vec<Change> {
             match dice.roll(8) {
                 0 => Change::Remove(key),
                 1 => Change::Set(key & !1, Value::Immediate(number as u64 * 2 + 1)),
-                _ => Change::Set(key, Value::Block { words: 1 + dice.roll(1500), fill: number as u64 }),
+                _ => Change::Set(
+                    key,
+                    Value::Block {
+                        words: 1 + dice.roll(1500),
+                        fill: number as u64,
+                    },
+                ),
             }
         })
         .collect()
@@ -52,7 +61,9 @@ fn check(bytes: Vec<u8>, step: usize, states: &[(usize, Model)]) {
     let published = states.iter().rposition(|(steps, _)| *steps <= step);
     let file = Recorder::of(bytes);
     let held = read(&file).unwrap_or_else(|error| panic!("after step {step}: {error}"));
-    let next = states.get(published.map_or(0, |at| at + 1)).map(|(_, model)| model);
+    let next = states
+        .get(published.map_or(0, |at| at + 1))
+        .map(|(_, model)| model);
     match (&held, published) {
         (None, None) => make(&file, Durability::Memory),
         (None, Some(_)) => panic!("after step {step}: the file is new"),
@@ -63,11 +74,21 @@ fn check(bytes: Vec<u8>, step: usize, states: &[(usize, Model)]) {
     let mut model = held.unwrap_or_default();
     let mut writer = Writer::open(&file, Durability::Medium).unwrap();
     for number in 0..3 {
-        let change = Change::Set(300 + number, Value::Block { words: 700, fill: 99 });
+        let change = Change::Set(
+            300 + number,
+            Value::Block {
+                words: 700,
+                fill: 99,
+            },
+        );
         perform(&mut writer, &change).unwrap();
         imagine(&mut model, &change);
     }
-    assert_eq!(read(&file).unwrap(), Some(model), "written on after step {step}");
+    assert_eq!(
+        read(&file).unwrap(),
+        Some(model),
+        "written on after step {step}"
+    );
 }
 
 /// Killed processes: everything they wrote is there, up to a point, perhaps within a write.
@@ -120,7 +141,9 @@ fn a_machine_that_stops_at_any_step_leaves_a_published_state() {
         }
         pending.push(step);
         if matches!(step, Step::Sync) {
-            pending.drain(..).for_each(|step| apply(&mut on_medium, step));
+            pending
+                .drain(..)
+                .for_each(|step| apply(&mut on_medium, step));
         }
     }
 }
@@ -132,9 +155,13 @@ fn a_machine_that_stops_at_any_step_leaves_a_published_state() {
 fn without_syncs_a_machine_that_stops_does_harm() {
     let mut dice = Dice(3);
     let (steps, states) = record(&changes(&mut dice, 40), Durability::Memory);
-    let superblocks: Vec<&Step> =
-        steps.iter().filter(|s| matches!(s, Step::Write(at, _) if *at < 8192)).collect();
+    let superblocks: Vec<&Step> = steps
+        .iter()
+        .filter(|s| matches!(s, Step::Write(at, _) if *at < 8192))
+        .collect();
     let mut bytes = vec![0; 1 << 23];
-    superblocks.into_iter().for_each(|step| apply(&mut bytes, step));
+    superblocks
+        .into_iter()
+        .for_each(|step| apply(&mut bytes, step));
     check(bytes, steps.len(), &states);
 }

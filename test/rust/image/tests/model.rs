@@ -77,13 +77,22 @@ fn replacing_values_does_not_make_the_file_grow() {
     for round in 0..200 {
         let mut writer = Writer::open(&file, Durability::Memory).unwrap();
         for key in 0..4 {
-            let change = Change::Set(key, Value::Block { words: 2000 + round * 7 % 100, fill: round });
+            let change = Change::Set(
+                key,
+                Value::Block {
+                    words: 2000 + round * 7 % 100,
+                    fill: round,
+                },
+            );
             perform(&mut writer, &change).unwrap();
         }
         lengths.push(file.length().unwrap());
     }
     // Four values of 16 KB; each replacement needs room for a fifth, and for the one before.
-    assert!(lengths.iter().all(|length| *length <= 192 << 10), "{lengths:?}");
+    assert!(
+        lengths.iter().all(|length| *length <= 192 << 10),
+        "{lengths:?}"
+    );
 }
 
 #[test]
@@ -96,16 +105,23 @@ fn what_a_reader_holds_is_not_written_until_it_lets_go() {
     };
     set(&mut writer, 1);
     let state = inspect::state(&file).unwrap().unwrap();
-    let entry = inspect::find(&file, &state, &image_tests::model::key(0)).unwrap().unwrap();
+    let entry = inspect::find(&file, &state, &image_tests::model::key(0))
+        .unwrap()
+        .unwrap();
     // The recorder panics at a write into what is held.
-    file.held.borrow_mut().insert(entry.offset, entry.offset + entry.length);
+    file.held
+        .borrow_mut()
+        .insert(entry.offset, entry.offset + entry.length);
     (0..20).for_each(|fill| set(&mut writer, fill));
     assert!(inspect::contents(&file, &entry).is_ok());
     let held = file.length().unwrap();
     file.held.borrow_mut().clear();
     (0..20).for_each(|fill| set(&mut writer, fill));
     assert_eq!(file.length().unwrap(), held);
-    assert!(inspect::contents(&file, &entry).is_err(), "the place is used again");
+    assert!(
+        inspect::contents(&file, &entry).is_err(),
+        "the place is used again"
+    );
 }
 
 #[test]
@@ -113,16 +129,44 @@ fn a_full_disk_and_a_full_file_leave_what_is_there() {
     let file = Recorder::default();
     make(&file, Durability::Memory);
     let mut writer = Writer::open(&file, Durability::Memory).unwrap();
-    perform(&mut writer, &Change::Set(0, Value::Block { words: 600, fill: 1 })).unwrap();
+    perform(
+        &mut writer,
+        &Change::Set(
+            0,
+            Value::Block {
+                words: 600,
+                fill: 1,
+            },
+        ),
+    )
+    .unwrap();
     let (before, length) = (read(&file).unwrap(), file.length().unwrap());
     file.limit.set(length + 8192);
-    let big = Change::Set(0, Value::Block { words: 6000, fill: 2 });
+    let big = Change::Set(
+        0,
+        Value::Block {
+            words: 6000,
+            fill: 2,
+        },
+    );
     assert!(matches!(perform(&mut writer, &big), Err(Error::System(_))));
-    assert_eq!((read(&file).unwrap(), file.length().unwrap()), (before.clone(), length));
+    assert_eq!(
+        (read(&file).unwrap(), file.length().unwrap()),
+        (before.clone(), length)
+    );
     file.limit.set(0);
-    let huge = Change::Set(0, Value::Block { words: 1 << 22, fill: 2 });
+    let huge = Change::Set(
+        0,
+        Value::Block {
+            words: 1 << 22,
+            fill: 2,
+        },
+    );
     let mut writer = Writer::open(&file, Durability::Memory).unwrap();
     let error = perform(&mut writer, &huge).unwrap_err().to_string();
     assert!(error.contains("maximum length"), "{error}");
-    assert_eq!((read(&file).unwrap(), file.length().unwrap()), (before, length));
+    assert_eq!(
+        (read(&file).unwrap(), file.length().unwrap()),
+        (before, length)
+    );
 }
