@@ -33,4 +33,4 @@ fmt:
 	$(IN) sh -c 'cargo fmt --all; cd test/rust && cargo fmt --all; cd ../.. && dune fmt 2>/dev/null; true'
 
 clean:
-	rm -rf _build _build_debug target test/rust/target
+	rm -rf _build _build_debug _build_bench _build_doc target test/rust/target
