@@ -16,12 +16,12 @@ demo:
 
 # Every test, and a last line `N passed, N failed`.
 test:
-	$(IN) scripts/run-tests
+	scripts/run-tests
 
 # The gate: formatting, lints, warnings as errors, every test.
 check:
 	$(IN) scripts/check
-	$(IN) scripts/run-tests
+	scripts/run-tests
 
 bench:
 	$(IN) scripts/bench
