@@ -41,16 +41,13 @@ impl Error {
     /// The same error, told as part of `op` on `context`; what was known before follows.
     #[must_use]
     pub fn within(self, op: &'static str, context: &str) -> Error {
-        let detail = match (self.op == op, self.context.is_empty()) {
-            (true, true) => String::new(),
-            (true, false) => format!(": {}", self.context),
-            (false, true) => format!(": {}", self.op),
-            (false, false) => format!(": {}: {}", self.op, self.context),
-        };
+        let deeper = if self.op == op { "" } else { self.op };
+        let parts = [context, deeper, &self.context];
+        let told: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Error {
             errno: self.errno,
             op,
-            context: format!("{context}{detail}"),
+            context: told.join(": "),
         }
     }
 

@@ -10,8 +10,9 @@ const TIB: usize = 1 << 40;
 /// neighbours, whose faults a program relies on.
 pub const USER_SPACE_START: usize = 0x1_0000;
 
-/// The first address that no user mapping reaches (47 bits; more needs a hint above it).
-pub const USER_SPACE_END: usize = 1 << 47;
+/// The first address that no user mapping reaches: the last page of the 47 bits is the
+/// kernel's (more bits need a hint above them).
+pub const USER_SPACE_END: usize = (1 << 47) - 4096;
 
 /// The span of addresses that Linux's randomisation leaves alone on x86-64: programs,
 /// their heaps, stacks and libraries lie outside of it, whatever the dice say.

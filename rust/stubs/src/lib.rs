@@ -5,5 +5,8 @@
 //! stands in [`value`] (encoding and decoding) and [`raise`] (exceptions).
 
 mod raise;
+mod rszshm;
+mod rszshm_words;
 mod setup;
 mod value;
+mod view;

@@ -10,7 +10,7 @@ use crate::sync::process::{AtomicUsize, Ordering};
 
 /// log2 of the bytes that an entry stands for, from the top level down.
 const SHIFTS: [u32; 3] = [30, 21, 12];
-const TOP: usize = USER_SPACE_END >> SHIFTS[0];
+const TOP: usize = USER_SPACE_END.div_ceil(1 << SHIFTS[0]);
 const BELOW: usize = 512;
 
 type Table = [AtomicUsize; BELOW];
