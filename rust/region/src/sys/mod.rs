@@ -14,6 +14,20 @@ pub fn process_id() -> u32 {
     std::process::id()
 }
 
+/// Has every later fork call `before` in the parent first, and `after` in both processes
+/// when it is done. For good.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn at_fork(before: extern "C" fn(), after: extern "C" fn()) -> crate::Result<()> {
+    // SAFETY: the handlers are functions of this program, which stays loaded.
+    let errno = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+    match errno {
+        0 => Ok(()),
+        errno => Err(crate::Error::new(errno, "pthread_atfork", "")),
+    }
+}
+
 /// The size of a page, in bytes: a power of two.
 pub fn page_size() -> usize {
     // SAFETY: sysconf has no precondition.
