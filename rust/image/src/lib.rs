@@ -6,6 +6,7 @@
 //! process has of it); [`inspect`] (a look from outside).
 #![warn(clippy::all)]
 
+pub mod arena;
 mod body;
 mod bytes;
 mod entry;

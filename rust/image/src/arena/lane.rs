@@ -1,0 +1,182 @@
+//! A lane: a long claim of address space that one mark at a time fills from its beginning.
+//! A graph is copied to the lane's end; if it is large, it stays, on pages of its own.
+
+use super::no_memory;
+use hh_graph::header::WORD;
+use hh_graph::{Grow, Space};
+use hh_region::{pages, registry, Claim, Error, Kind, Scan};
+
+use super::SMALL_BYTES;
+
+/// The lengths tried for a lane: a limit on address space may forbid the longer ones.
+const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20];
+
+/// Where lanes begin to be looked for.
+const START: usize = 0x1800_0000_0000;
+const HOP: usize = 512 << 30;
+
+#[derive(Debug)]
+pub(crate) struct Lane {
+    claim: &'static Claim,
+    /// The bytes in use by large graphs: whole pages, never used again.
+    used: usize,
+    /// The bytes mapped for reading and writing: whole steps.
+    committed: usize,
+}
+
+/// Claims address space for the arena, registered as such, of the first of `lengths` that
+/// can be had.
+pub(crate) fn claim(lengths: &[usize]) -> Result<&'static Claim, Error> {
+    let chosen = Scan::from_environment();
+    let start = if chosen == Scan::DEFAULT {
+        START
+    } else {
+        chosen.start
+    };
+    let mut answer = Err(no_memory("no address space"));
+    for &len in lengths {
+        answer = Claim::search(&Scan {
+            start,
+            len,
+            hop: HOP,
+            iter: 120,
+        });
+        if answer.is_ok() {
+            break;
+        }
+    }
+    let claim = answer?;
+    registry::register(claim.base(), claim.len(), Kind::Arena)?;
+    // For good: addresses of marked values are never given to anything else.
+    Ok(Box::leak(Box::new(claim)))
+}
+
+impl Lane {
+    pub(crate) fn new() -> Result<Lane, Error> {
+        Ok(Lane {
+            claim: claim(&LENGTHS)?,
+            used: 0,
+            committed: 0,
+        })
+    }
+
+    pub(crate) fn claim(&self) -> &'static Claim {
+        self.claim
+    }
+
+    /// Whether a graph that doesn't fit here fits nowhere.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Gives up what is behind the last large graph.
+    pub(crate) fn retire(self) {
+        if self.committed > self.used {
+            // SAFETY: nothing was placed behind `used`. Where the system refuses, the memory
+            // stays as it is.
+            let _ = unsafe { self.claim.revoke(self.used, self.committed - self.used) };
+        }
+    }
+
+    /// Maps the steps up to `end`, and puts them into memory if the graph is large already.
+    fn commit_to(&mut self, end: usize, large: bool) -> Result<(), Error> {
+        let end = end.next_multiple_of(pages::STEP).min(self.claim.len());
+        let (from, len) = (self.committed, end - self.committed);
+        // SAFETY: nothing was ever mapped there but the claim itself.
+        unsafe { self.claim.map_anonymous(from, len)? };
+        if large {
+            // SAFETY: mapped just now; private memory needs no reservation.
+            unsafe { pages::prefault(self.claim.base() + from, len) };
+        }
+        self.committed = end;
+        Ok(())
+    }
+}
+
+/// A lane as the space of one copy. Notes where the pointers of a small graph are.
+pub(crate) struct LaneSpace<'a> {
+    lane: &'a mut Lane,
+    base: usize,
+    pointers: [u64; SMALL_BYTES / WORD / 64],
+}
+
+impl<'a> LaneSpace<'a> {
+    pub(crate) fn new(lane: &'a mut Lane) -> LaneSpace<'a> {
+        let base = lane.claim.base() + lane.used;
+        LaneSpace {
+            lane,
+            base,
+            pointers: [0; SMALL_BYTES / WORD / 64],
+        }
+    }
+
+    pub(crate) fn base(&self) -> usize {
+        self.base
+    }
+
+    /// Leaves the copy of `bytes` bytes where it is.
+    pub(crate) fn commit(self, bytes: usize) {
+        self.lane.used += bytes.next_multiple_of(pages::page_size());
+    }
+
+    /// Copies the copy, of less than [`SMALL_BYTES`], to `to`, and its pointers with it.
+    ///
+    /// # Safety
+    /// - `bytes` bytes at `to` are writable and the caller's.
+    pub(crate) unsafe fn move_to(&self, to: usize, bytes: usize) {
+        let delta = to.wrapping_sub(self.base);
+        // SAFETY: the space holds `bytes` bytes of a copy, the target is writable, and lanes
+        // and the small heap don't overlap.
+        let words = unsafe {
+            std::ptr::copy_nonoverlapping(self.base as *const u8, to as *mut u8, bytes);
+            std::slice::from_raw_parts_mut(to as *mut usize, bytes / WORD)
+        };
+        for (number, &bits) in self.pointers.iter().enumerate() {
+            let mut bits = bits;
+            while bits != 0 {
+                let word = number * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let Some(pointer) = words.get_mut(word) else {
+                    continue;
+                };
+                // A kept block has an address elsewhere; a block of no fields at the very end
+                // has the end's.
+                if pointer.wrapping_sub(self.base) <= bytes {
+                    *pointer = pointer.wrapping_add(delta);
+                }
+            }
+        }
+    }
+}
+
+// SAFETY:
+// - `base` is a page's address in the lane, and stays;
+// - what `ensure` returns is mapped, behind every graph placed, and the lane is borrowed
+//   mutably, so nobody else's.
+unsafe impl Space for LaneSpace<'_> {
+    fn start(&self) -> usize {
+        self.base
+    }
+
+    fn ensure(&mut self, bytes: usize) -> Result<usize, Grow> {
+        let end = self
+            .lane
+            .used
+            .checked_add(bytes)
+            .filter(|&end| end <= self.lane.claim.len());
+        let end = end.ok_or(Grow::Full)?;
+        if end > self.lane.committed {
+            self.lane
+                .commit_to(end, bytes > pages::STEP / 2)
+                .map_err(Grow::System)?;
+        }
+        Ok(self.lane.committed - self.lane.used)
+    }
+
+    #[inline(always)]
+    fn pointer(&mut self, word: usize) {
+        if let Some(bits) = self.pointers.get_mut(word / 64) {
+            *bits |= 1 << (word % 64);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The lanes of an arena: those that wait for the next mark, and the memory of graphs
+//! deleted from any of them.
+//!
+//! Memory is given back by mapping tombstones over it. The kernel allows a process some
+//! 65,000 mappings, so a hole among living graphs gets one of its own only while there are
+//! few; beyond that it is filled with tombstones and stays in memory until the 2 MB around it
+//! are dead as a whole.
+
+use super::burial;
+use super::lane::Lane;
+use hh_region::pages::STEP;
+use hh_region::sync::process::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use hh_region::{Claim, Error};
+use std::ptr::null_mut;
+
+/// As many marks at a time find a lane ready.
+const SLOTS: usize = 8;
+
+/// The most holes that have a mapping of their own.
+const MOST_HOLES: usize = 4096;
+
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    ready: [AtomicPtr<Lane>; SLOTS],
+    /// Every lane's burial ground, newest first.
+    grounds: AtomicPtr<Ground>,
+    holes: AtomicUsize,
+}
+
+/// How much of each 2 MB of a lane is dead.
+#[derive(Debug)]
+struct Ground {
+    claim: &'static Claim,
+    steps: &'static [AtomicU32],
+    older: *mut Ground,
+}
+
+/// The dead pages of a step stand in the low half of its counter, its holes in the high one.
+const HOLE: u32 = 1 << 16;
+
+/// Counters at 0, for good. Zeroed memory from the allocator: 512 KB of which most is never
+/// touched.
+fn counters(len: usize) -> &'static [AtomicU32] {
+    let zeroes: &'static mut [u32] = vec![0; len].leak();
+    // SAFETY: an atomic has its integer's layout, and the only reference is given up.
+    unsafe { std::slice::from_raw_parts(zeroes.as_mut_ptr().cast(), len) }
+}
+
+impl Lanes {
+    pub(crate) const fn new() -> Lanes {
+        #[allow(clippy::declare_interior_mutable_const)] // an initialiser, never read
+        const EMPTY: AtomicPtr<Lane> = AtomicPtr::new(null_mut());
+        let ready = [EMPTY; SLOTS];
+        Lanes {
+            ready,
+            grounds: AtomicPtr::new(null_mut()),
+            holes: AtomicUsize::new(0),
+        }
+    }
+
+    /// A lane that nobody else has.
+    pub(crate) fn take(&self) -> Result<Box<Lane>, Error> {
+        for slot in &self.ready {
+            // Acquire: pairs with `put`.
+            let lane = slot.swap(null_mut(), Ordering::Acquire);
+            if !lane.is_null() {
+                // SAFETY: `put` made it from a box, and the swap took it from everybody else.
+                return Ok(unsafe { Box::from_raw(lane) });
+            }
+        }
+        self.make()
+    }
+
+    /// Gives a lane back.
+    pub(crate) fn put(&self, lane: Box<Lane>) {
+        let lane = Box::into_raw(lane);
+        for slot in &self.ready {
+            // Release: pairs with `take`. Relaxed on failure: nothing was learnt.
+            let put = slot.compare_exchange(null_mut(), lane, Ordering::Release, Ordering::Relaxed);
+            if put.is_ok() {
+                return;
+            }
+        }
+        // SAFETY: made by `into_raw` above, and no slot took it.
+        unsafe { Box::from_raw(lane) }.retire();
+    }
+
+    /// A new lane.
+    pub(crate) fn make(&self) -> Result<Box<Lane>, Error> {
+        let lane = Box::new(Lane::new()?);
+        let steps = counters(lane.claim().len() / STEP);
+        let ground = Ground {
+            claim: lane.claim(),
+            steps,
+            older: null_mut(),
+        };
+        let ground = Box::into_raw(Box::new(ground));
+        // Acquire: pairs with the exchange below, of another thread.
+        let mut newest = self.grounds.load(Ordering::Acquire);
+        loop {
+            // SAFETY: not published yet, so this thread's alone.
+            unsafe { (*ground).older = newest };
+            // Release: publishes the ground to `bury`. Acquire: as above.
+            match self
+                .grounds
+                .compare_exchange(newest, ground, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Ok(lane),
+                Err(other) => newest = other,
+            }
+        }
+    }
+
+    /// Gives the pages of a deleted graph back.
+    ///
+    /// # Safety
+    /// - the pages are one graph's, in a lane of this arena, and nobody reads them;
+    /// - they haven't been buried.
+    pub(crate) unsafe fn bury(&self, base: usize, bytes: usize) {
+        // Acquire: pairs with `make`.
+        let mut ground = self.grounds.load(Ordering::Acquire);
+        while !ground.is_null() {
+            // SAFETY: grounds are never freed.
+            let Ground {
+                claim,
+                steps,
+                older,
+            } = unsafe { &*ground };
+            if claim.contains(base) {
+                // SAFETY: by this function's contract.
+                unsafe { self.bury_in(claim, steps, base - claim.base(), bytes) };
+                return;
+            }
+            ground = *older;
+        }
+    }
+
+    /// # Safety
+    /// - as for [`Lanes::bury`].
+    unsafe fn bury_in(&self, claim: &Claim, steps: &[AtomicU32], offset: usize, bytes: usize) {
+        let mut at = offset;
+        while at < offset + bytes {
+            let step = at / STEP;
+            let end = ((step + 1) * STEP).min(offset + bytes);
+            // SAFETY: the part is a piece of the graph, inside one step.
+            unsafe { self.bury_part(claim, &steps[step], at, end - at) };
+            at = end;
+        }
+    }
+
+    /// # Safety
+    /// - as for [`Lanes::bury`], and the part lies inside one step.
+    unsafe fn bury_part(&self, claim: &Claim, step: &AtomicU32, offset: usize, bytes: usize) {
+        let pages = (bytes / 4096) as u32;
+        let all = (STEP / 4096) as u32;
+        if pages < all {
+            // SAFETY: by this function's contract.
+            unsafe { self.make_hole(claim, step, offset, bytes) };
+        }
+        // AcqRel: whoever makes the step whole has seen the others done with their parts.
+        let before = step.fetch_add(pages, Ordering::AcqRel);
+        if (before % HOLE) + pages != all {
+            return;
+        }
+        // SAFETY: every page of the step is dead.
+        let buried = unsafe { claim.tombstone(offset / STEP * STEP, STEP) };
+        if buried.is_ok() {
+            // Relaxed: a count that bounds, and orders nothing.
+            self.holes
+                .fetch_sub((before / HOLE) as usize, Ordering::Relaxed);
+        } else if pages == all {
+            // SAFETY: this graph's whole step.
+            unsafe { burial::fill(claim.base() + offset, bytes) };
+        }
+    }
+
+    /// # Safety
+    /// - as for [`Lanes::bury_part`].
+    unsafe fn make_hole(&self, claim: &Claim, step: &AtomicU32, offset: usize, bytes: usize) {
+        // Relaxed: counts that bound, and order nothing.
+        let holes = self.holes.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: by the caller's contract.
+        if holes < MOST_HOLES && unsafe { claim.tombstone(offset, bytes) }.is_ok() {
+            step.fetch_add(HOLE, Ordering::Relaxed);
+            return;
+        }
+        self.holes.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: by the caller's contract.
+        unsafe { burial::fill(claim.base() + offset, bytes) };
+    }
+}

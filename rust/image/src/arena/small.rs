@@ -1,0 +1,170 @@
+//! The small heap: graphs of less than a page, packed to the word in slabs of 2 MB. The room
+//! of a deleted one is used again, after its quarantine.
+
+use super::lane;
+use super::no_memory;
+use super::quarantine::Quarantine;
+use super::slab::{Slab, SLAB_BYTES};
+use super::Usage;
+use hh_graph::header::WORD;
+use hh_region::{Claim, Error};
+
+/// The lengths tried for a claim of slabs.
+const LENGTHS: [usize; 3] = [64 << 30, 4 << 30, 64 << 20];
+
+/// Of the slabs that hold nothing, one in memory for every so many that hold something.
+const EMPTY_PER: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Small {
+    /// By address, but for those of a later claim: see [`Small::slab_of`].
+    slabs: Vec<Slab>,
+    /// Slabs that held nothing and were given back: tombstones, to be mapped again.
+    buried: Vec<(&'static Claim, usize)>,
+    /// The claim that new slabs come from, and how much of it is used.
+    claim: Option<(&'static Claim, usize)>,
+    claims: Vec<&'static Claim>,
+    current: usize,
+    live_bytes: usize,
+    empty: usize,
+    quarantine: Quarantine,
+}
+
+impl Small {
+    pub(crate) const fn new() -> Small {
+        Small {
+            slabs: Vec::new(),
+            buried: Vec::new(),
+            claim: None,
+            claims: Vec::new(),
+            current: 0,
+            live_bytes: 0,
+            empty: 0,
+            quarantine: Quarantine::new(),
+        }
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            small_live: self.live_bytes,
+            quarantined: self.quarantine.bytes(),
+            small_mapped: self.slabs.len() * SLAB_BYTES,
+        }
+    }
+
+    /// Room for `words` words; its address.
+    pub(crate) fn take(&mut self, words: usize) -> Result<usize, Error> {
+        let base = match self.search(words) {
+            Some(base) => base,
+            None => {
+                self.current = self.add_slab()?;
+                self.try_take(self.current, words)
+                    .ok_or_else(|| no_memory("a full new slab"))?
+            }
+        };
+        self.live_bytes += words * WORD;
+        Ok(base)
+    }
+
+    fn search(&mut self, words: usize) -> Option<usize> {
+        for _ in 0..self.slabs.len() {
+            if self.current >= self.slabs.len() {
+                self.current = 0;
+            }
+            if self.slabs[self.current].may_hold(words) {
+                if let Some(base) = self.try_take(self.current, words) {
+                    return Some(base);
+                }
+            }
+            self.current += 1;
+        }
+        None
+    }
+
+    fn try_take(&mut self, number: usize, words: usize) -> Option<usize> {
+        let slab = &mut self.slabs[number];
+        let was_empty = slab.is_empty();
+        let base = slab.take(words)?;
+        self.empty -= usize::from(was_empty);
+        Some(base)
+    }
+
+    /// Puts the room of a deleted graph into quarantine, and that of older ones to use.
+    pub(crate) fn give_back(&mut self, base: usize, words: usize) {
+        self.live_bytes -= words * WORD;
+        self.quarantine.enter(base, words);
+        while let Some((base, words)) = self.quarantine.leave(self.live_bytes) {
+            let Some(number) = self.slab_of(base) else {
+                continue;
+            };
+            let slab = &mut self.slabs[number];
+            slab.give_back(base, words);
+            if slab.is_empty() {
+                self.empty += 1;
+                self.bury_if_many(number);
+            }
+        }
+    }
+
+    fn slab_of(&self, base: usize) -> Option<usize> {
+        let number = self
+            .slabs
+            .partition_point(|slab| slab.base() <= base)
+            .checked_sub(1)?;
+        (base - self.slabs[number].base() < SLAB_BYTES).then_some(number)
+    }
+
+    /// Gives an empty slab's memory back, unless it may soon be wanted again.
+    fn bury_if_many(&mut self, number: usize) {
+        if self.empty <= 1 + self.slabs.len() / EMPTY_PER {
+            return;
+        }
+        let base = self.slabs[number].base();
+        let Some(claim) = self
+            .claims
+            .iter()
+            .find(|claim| claim.contains(base))
+            .copied()
+        else {
+            return;
+        };
+        // SAFETY: the slab holds no graph, and nobody takes from it meanwhile: the small heap
+        // is borrowed mutably.
+        if unsafe { claim.tombstone(base - claim.base(), SLAB_BYTES) }.is_ok() {
+            self.slabs.remove(number);
+            self.buried.push((claim, base - claim.base()));
+            self.empty -= 1;
+        }
+    }
+
+    /// A new slab, of memory given back or never used; its number.
+    fn add_slab(&mut self) -> Result<usize, Error> {
+        let (claim, offset) = self.next_place()?;
+        // SAFETY: nothing lives there: never used, or buried when it held nothing.
+        unsafe { claim.map_anonymous(offset, SLAB_BYTES)? };
+        let base = claim.base() + offset;
+        if self.buried.pop().is_none() {
+            self.claim = Some((claim, offset + SLAB_BYTES));
+        }
+        let number = self.slabs.partition_point(|slab| slab.base() < base);
+        self.slabs.insert(number, Slab::new(base));
+        self.empty += 1;
+        Ok(number)
+    }
+
+    /// Where the next slab comes from. Stays so until it is taken.
+    fn next_place(&mut self) -> Result<(&'static Claim, usize), Error> {
+        if let Some(&place) = self.buried.last() {
+            return Ok(place);
+        }
+        if let Some((claim, used)) = self.claim {
+            if used + SLAB_BYTES <= claim.len() {
+                return Ok((claim, used));
+            }
+        }
+        let claim = lane::claim(&LENGTHS)?;
+        self.claims.push(claim);
+        self.claim = Some((claim, 0));
+        Ok((claim, 0))
+    }
+}

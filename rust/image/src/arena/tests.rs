@@ -1,0 +1,262 @@
+//! The arena with graphs built by hand: placing, deleting, reuse, what stays mapped.
+
+use super::*;
+use hh_graph::header::{self, tag, TOMBSTONE};
+use hh_graph::{Custom, Outside};
+use hh_region::registry;
+
+struct World;
+
+impl Source for World {
+    fn outside(&self, _block: usize, _header: usize) -> Outside {
+        Outside::Keep
+    }
+
+    fn custom(&self, _operations: usize) -> Custom {
+        Custom::Refuse
+    }
+}
+
+fn load(address: usize) -> usize {
+    // SAFETY: an address in an arena's memory, mapped for reading.
+    unsafe { (address as *const usize).read() }
+}
+
+fn place(arena: &Arena, root: usize) -> Placed {
+    // SAFETY: the graphs are vectors of the tests', which live on.
+    unsafe { arena.place(root, &World, &Policy::IN_PROCESS) }.unwrap()
+}
+
+fn delete(arena: &Arena, placed: Placed) {
+    // SAFETY: placed by this arena, deleted once, not read afterwards but as tombstones.
+    unsafe { arena.delete(placed.extent) }
+}
+
+/// A block of `fields` ints that count from `first`, and a block that points to it twice.
+fn pair(fields: usize, first: usize) -> (Vec<usize>, usize) {
+    let mut words = Vec::with_capacity(fields + 4);
+    words.push(fields << 10);
+    words.extend((0..fields).map(|n| (first + n) << 1 | 1));
+    let block = words.as_ptr() as usize + 8;
+    words.extend([2 << 10 | 1, block, block]);
+    let root = words.as_ptr() as usize + 8 * (fields + 2);
+    (words, root)
+}
+
+fn holds_pair(root: usize, fields: usize, first: usize) {
+    let block = load(root);
+    assert_eq!(load(root + 8), block);
+    assert_eq!(load(block - 8), header::outside(fields, 0));
+    for n in 0..fields {
+        assert_eq!(load(block + 8 * n), (first + n) << 1 | 1);
+    }
+}
+
+#[test]
+fn graphs_of_every_size_are_where_their_extent_says() {
+    let arena = Arena::new();
+    let mut all = Vec::new();
+    for fields in (0..700)
+        .chain([5000, 100_000, 1_000_000])
+        .filter(|&n| n != 0)
+    {
+        let (_words, root) = pair(fields, fields);
+        let placed = place(&arena, root);
+        assert_eq!(placed.extent.bytes, (fields + 4) * 8);
+        assert!(placed.extent.bytes < SMALL_BYTES || placed.extent.base % 4096 == 0);
+        let range = registry::find(placed.root).unwrap();
+        assert_eq!(range.kind, Kind::Arena);
+        all.push((placed, fields));
+    }
+    for &(placed, fields) in &all {
+        holds_pair(placed.root, fields, fields);
+    }
+    for (placed, _) in all {
+        delete(&arena, placed);
+        for at in (placed.extent.base..placed.extent.base + placed.extent.bytes).step_by(8) {
+            assert_eq!(load(at), TOMBSTONE);
+        }
+    }
+    assert_eq!(arena.usage().small_live, 0);
+}
+
+use hh_region::Kind;
+
+#[test]
+fn a_page_or_more_never_gets_an_address_again_and_less_only_after_a_while() {
+    let arena = Arena::new();
+    let mut last = 0;
+    for _ in 0..300 {
+        let (_words, root) = pair(600, 0);
+        let placed = place(&arena, root);
+        assert!(placed.extent.base > last);
+        last = placed.extent.base;
+        delete(&arena, placed);
+    }
+    let mut seen = std::collections::HashMap::new();
+    for n in 0..100_000 {
+        let (_words, root) = pair(6, n);
+        let placed = place(&arena, root);
+        if let Some(before) = seen.insert(placed.extent.base, n) {
+            assert!((n - before) * 80 > quarantine::LEAST_BYTES, "{before} {n}");
+        }
+        delete(&arena, placed);
+    }
+    assert!(seen.len() < 60_000);
+    assert_eq!(arena.usage().small_mapped, 2 << 20);
+}
+
+#[test]
+fn a_stale_pointer_in_a_graph_is_refused_as_a_deleted_value() {
+    struct Careful;
+    impl Source for Careful {
+        fn outside(&self, _block: usize, header: usize) -> Outside {
+            if header == TOMBSTONE {
+                Outside::Copy
+            } else {
+                Outside::Keep
+            }
+        }
+        fn custom(&self, _operations: usize) -> Custom {
+            Custom::Refuse
+        }
+    }
+    let arena = Arena::new();
+    let (_words, root) = pair(1000, 0);
+    let placed = place(&arena, root);
+    delete(&arena, placed);
+    let holder = [1 << 10, placed.root];
+    let root = holder.as_ptr() as usize + 8;
+    // SAFETY: the holder lives, and what it points to is tombstones.
+    let error = unsafe { arena.place(root, &Careful, &Policy::IN_PROCESS) }.unwrap_err();
+    assert_eq!(error.to_string(), "deleted value at field 0");
+}
+
+#[test]
+fn random_deletes_leave_little_dead_space() {
+    let arena = Arena::new();
+    let mut live = Vec::new();
+    let mut random = 1u64;
+    let mut next = |n: usize| {
+        random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (random >> 33) as usize % n
+    };
+    let mut mapped = 0;
+    for round in 0..200_000 {
+        if live.len() >= 40_000 {
+            let (placed, fields, first) = live.swap_remove(next(live.len()));
+            holds_pair(Placed::root_of(placed), fields, first);
+            delete(&arena, placed);
+        }
+        let (fields, first) = (1 + next(40), next(1000));
+        let (_words, root) = pair(fields, first);
+        live.push((place(&arena, root), fields, first));
+        if round == 100_000 {
+            mapped = arena.usage().small_mapped;
+        }
+    }
+    let usage = arena.usage();
+    assert_eq!(usage.small_mapped, mapped, "it grows");
+    assert!(
+        usage.small_live * 5 >= usage.small_mapped * 4 - (4 << 20),
+        "{usage:?}"
+    );
+    let held = live
+        .iter()
+        .map(|(placed, ..)| placed.extent.bytes)
+        .sum::<usize>();
+    assert_eq!(usage.small_live, held);
+    for (placed, ..) in live {
+        delete(&arena, placed);
+    }
+    for _ in 0..10_000 {
+        // What waits in quarantine still holds the slabs; this takes its place.
+        let (_words, root) = pair(6, 0);
+        delete(&arena, place(&arena, root));
+    }
+    assert!(arena.usage().small_mapped <= 4 << 20, "{:?}", arena.usage());
+}
+
+impl Placed {
+    fn root_of(self) -> usize {
+        self.root
+    }
+}
+
+#[test]
+fn holes_among_the_living_cost_few_mappings() {
+    let arena = Arena::new();
+    let mappings = || {
+        std::fs::read_to_string("/proc/self/maps")
+            .unwrap()
+            .lines()
+            .count()
+    };
+    let before = mappings();
+    let mut all = Vec::new();
+    for n in 0..40_000 {
+        let (_words, root) = pair(600, n);
+        all.push(place(&arena, root));
+    }
+    for placed in all.iter().step_by(2) {
+        delete(&arena, *placed);
+    }
+    assert!(mappings() - before < 10_000, "{}", mappings() - before);
+    for (n, placed) in all.iter().enumerate().skip(1).step_by(2) {
+        holds_pair(placed.root, 600, n);
+        delete(&arena, *placed);
+    }
+    assert!(mappings() - before < 2000, "{}", mappings() - before);
+}
+
+#[test]
+fn threads_mark_and_delete_at_once() {
+    let arena = Arena::new();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let arena = &arena;
+            scope.spawn(move || {
+                let mut live = std::collections::VecDeque::new();
+                for n in 0..4000 {
+                    let fields = if n % 50 == 0 { 2000 } else { 1 + n % 37 };
+                    let (_words, root) = pair(fields, thread * 10_000 + n);
+                    live.push_back((place(arena, root), fields, thread * 10_000 + n));
+                    if live.len() > 100 {
+                        let (placed, fields, first) = live.pop_front().unwrap();
+                        holds_pair(placed.root, fields, first);
+                        delete(arena, placed);
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_closure_moved_to_the_small_heap_keeps_its_infix_pointers_right() {
+    let arena = Arena::new();
+    let info = |start: usize| 1usize << 56 | start << 1 | 1;
+    let infix = 3 << 10 | tag::INFIX as usize;
+    let mut words = vec![
+        6 << 10 | tag::CLOSURE as usize,
+        0x1000,
+        info(5),
+        infix,
+        0x1000,
+        info(2),
+        1, // closure
+        2 << 10,
+        0,
+        0, // root: infix, closure
+    ];
+    words[0] = 6 << 10 | tag::CLOSURE as usize;
+    let closure = words.as_ptr() as usize + 8;
+    words[8] = closure + 24;
+    words[9] = closure;
+    let placed = place(&arena, words.as_ptr() as usize + 8 * 8);
+    assert_eq!(load(placed.root), load(placed.root + 8) + 24);
+    assert_eq!(load(load(placed.root) - 8), infix);
+    assert_eq!(load(load(placed.root + 8)), 0x1000);
+}
