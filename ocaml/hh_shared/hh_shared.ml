@@ -1,1 +1,2 @@
+module Ancient = Ancient
 module Rszshm = Rszshm

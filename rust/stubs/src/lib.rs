@@ -4,6 +4,9 @@
 //! the answer, and raise, if it must, as its last act ([`raise::settle`]). What the stubs share
 //! stands in [`value`] (encoding and decoding) and [`raise`] (exceptions).
 
+mod ancient;
+mod classify;
+mod ops_page;
 mod raise;
 mod rszshm;
 mod rszshm_words;

@@ -13,5 +13,6 @@ use ocaml_interop::{OCaml, OCamlRuntime};
 #[ocaml_interop::export]
 fn hh_shared_setup(_cr: &mut OCamlRuntime, _unit: OCaml<()>) -> OCaml<()> {
     std::panic::set_hook(Box::new(|_| ()));
+    crate::ops_page::lay();
     OCaml::unit()
 }

@@ -1,0 +1,237 @@
+//! The stubs of `Ancient`'s marked values: mark, follow, delete, is_ancient, address_of. Those of
+//! its files stand in `ancient_file`. What a proxy is, is decided here, for both.
+//!
+//! A proxy is an Abstract block, as in the original: comparing or marshalling one raises, and
+//! marking one is refused. Its words are values (so that nothing here needs a root):
+//!
+//! | word | holds |
+//! | --- | --- |
+//! | 0 | the value, an integer or a pointer outside of the OCaml heap; 0 once deleted |
+//! | 1 | the address of the graph's memory, as an OCaml integer |
+//! | 2 | its size in bytes, as an OCaml integer; negative for a value in a file |
+
+use crate::classify::InProcess;
+use crate::raise::{boundary, Exn};
+use hh_graph::header::{is_block, tag, TOMBSTONE, WORD};
+use hh_graph::{CopyError, Policy};
+use hh_image::arena::{self, Extent, Placed};
+use hh_region::sync::process::{AtomicUsize, Ordering};
+use hh_region::{registry, Kind};
+use ocaml_sys::Value;
+
+extern "C" {
+    fn caml_alloc_2(tag: u8, field0: Value, field1: Value) -> Value;
+    fn caml_alloc_3(tag: u8, field0: Value, field1: Value, field2: Value) -> Value;
+    fn caml_alloc_shr(wosize: usize, tag: u8) -> Value;
+}
+
+const FUNCTION: &str = "Ancient.mark";
+
+/// The OCaml integer `n`.
+const fn int(n: isize) -> Value {
+    (n << 1) | 1
+}
+
+/// A proxy of a marked value. Allocates on the OCaml heap and may collect.
+///
+/// # Safety
+/// - The caller holds the runtime's lock.
+unsafe fn alloc_proxy(placed: Placed) -> Value {
+    let Placed {
+        root,
+        extent: Extent { base, bytes },
+    } = placed;
+    // SAFETY: the three words are values: an integer or a pointer the collector leaves alone,
+    // and two integers.
+    unsafe {
+        caml_alloc_3(
+            tag::ABSTRACT,
+            root as Value,
+            int(base as isize),
+            int(bytes as isize),
+        )
+    }
+}
+
+/// A proxy of a value in a file: `delete` refuses it. Allocates on the OCaml heap and may
+/// collect.
+///
+/// # Safety
+/// - The caller holds the runtime's lock.
+/// - `root` is an integer or a pointer outside of the OCaml heap.
+#[allow(dead_code)] // for the file part of Ancient
+pub(crate) unsafe fn alloc_file_proxy(root: usize) -> Value {
+    // SAFETY: by this function's contract, as above.
+    unsafe { caml_alloc_3(tag::ABSTRACT, root as Value, int(0), int(-1)) }
+}
+
+/// The pair of a proxy and the record `info`. Allocates on the OCaml heap and may collect.
+///
+/// # Safety
+/// - The caller holds the runtime's lock.
+pub(crate) unsafe fn with_info(proxy: Value, bytes: usize) -> Value {
+    // SAFETY:
+    // - `caml_alloc_2` roots its arguments itself;
+    // - `caml_alloc_shr` doesn't collect, so the pair stays where it is; the record's one field
+    //   is written before anything can look at it.
+    unsafe {
+        let pair = caml_alloc_2(0, proxy, int(0));
+        let info = caml_alloc_shr(1, 0);
+        (info as *mut Value).write(int(bytes as isize));
+        ocaml_sys::caml_modify((pair as *mut Value).add(1), info);
+        pair
+    }
+}
+
+/// The first word of a proxy.
+///
+/// # Safety
+/// - `proxy` is one, and nothing is allocated while the result is used.
+unsafe fn value_word<'a>(proxy: Value) -> &'a AtomicUsize {
+    // SAFETY: aligned, alive, and only accessed through atomics once it is made.
+    unsafe { AtomicUsize::from_ptr(proxy as *mut usize) }
+}
+
+/// The exception for a copy that failed, on `function`'s behalf.
+pub(crate) fn exn_of(error: CopyError, function: &'static str) -> Exn {
+    match error {
+        CopyError::Refused(refusal) => Exn::InvalidArgument(format!("{function}: {refusal}")),
+        CopyError::Full | CopyError::TooLarge => Exn::OutOfMemory,
+        CopyError::System(error) => {
+            let argument = format!("{}: {}", error.op, error.context);
+            Exn::Unix {
+                errno: error.errno,
+                function,
+                argument,
+            }
+        }
+    }
+}
+
+/// # Safety
+/// - `obj` is a value; the caller holds the runtime's lock.
+unsafe fn place(obj: Value) -> Result<Placed, Exn> {
+    // SAFETY: a stub that doesn't allocate or poll holds every block where it is.
+    unsafe { arena::global().place(obj as usize, &InProcess, &Policy::IN_PROCESS) }
+        .map_err(|error| exn_of(error, FUNCTION))
+}
+
+/// `external mark : 'a -> 'a ancient = "hh_ancient_mark"`
+///
+/// Allocates. Raises `Invalid_argument` for what cannot be copied, `Out_of_memory`,
+/// `Unix_error`.
+///
+/// # Safety
+/// - Called by OCaml.
+#[no_mangle]
+pub(crate) unsafe extern "C" fn hh_ancient_mark(obj: Value) -> Value {
+    // SAFETY: `obj` is a value, and OCaml holds the lock.
+    let placed = boundary(|| unsafe { place(obj) });
+    // SAFETY: as above.
+    unsafe { alloc_proxy(placed) }
+}
+
+/// `external mark_info : 'a -> 'a ancient * info = "ancient_mark_info"`
+///
+/// As [`hh_ancient_mark`].
+///
+/// # Safety
+/// - Called by OCaml.
+#[no_mangle]
+pub(crate) unsafe extern "C" fn ancient_mark_info(obj: Value) -> Value {
+    // SAFETY: `obj` is a value, and OCaml holds the lock.
+    let placed = boundary(|| unsafe { place(obj) });
+    // SAFETY: as above; `with_info` takes the proxy at once.
+    unsafe { with_info(alloc_proxy(placed), placed.extent.bytes) }
+}
+
+/// `external follow : 'a ancient -> 'a = "ancient_follow"`
+///
+/// Allocates nothing. Raises `Invalid_argument "deleted"`.
+///
+/// # Safety
+/// - Called by OCaml, with a proxy.
+#[no_mangle]
+pub(crate) unsafe extern "C" fn ancient_follow(proxy: Value) -> Value {
+    // SAFETY: a proxy.
+    // Acquire: pairs with `ancient_delete`, and with whatever handed the proxy over.
+    match unsafe { value_word(proxy) }.load(Ordering::Acquire) {
+        0 => boundary(|| Err(deleted())),
+        value => value as Value,
+    }
+}
+
+fn deleted() -> Exn {
+    Exn::InvalidArgument("deleted".into())
+}
+
+/// `external delete : 'a ancient -> unit = "ancient_delete"`
+///
+/// Allocates nothing. Raises `Invalid_argument`: `"deleted"`, also to all but one of several
+/// domains that delete at once; or for a value in a file.
+///
+/// # Safety
+/// - Called by OCaml, with a proxy.
+#[no_mangle]
+pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
+    // SAFETY: a proxy has three words; the last two never change.
+    let (word, base, bytes) = unsafe {
+        let words = proxy as *const Value;
+        (
+            value_word(proxy),
+            words.add(1).read() >> 1,
+            words.add(2).read() >> 1,
+        )
+    };
+    boundary(|| {
+        if bytes < 0 {
+            let text = "Ancient.delete: a value in a file: detach the file instead";
+            return Err(Exn::InvalidArgument(text.into()));
+        }
+        // AcqRel: whoever gets the value has seen all uses that happened before, and shows
+        // `ancient_follow` that it is gone.
+        if word.swap(0, Ordering::AcqRel) == 0 {
+            return Err(deleted());
+        }
+        let extent = Extent {
+            base: base as usize,
+            bytes: bytes as usize,
+        };
+        // SAFETY: the swap makes this the only deletion; that nobody reads the value any more
+        // is the OCaml caller's promise.
+        unsafe { arena::global().delete(extent) };
+        Ok(())
+    });
+    int(0)
+}
+
+/// `external is_ancient : 'a -> bool = "ancient_is_ancient" [@@noalloc]`
+///
+/// # Safety
+/// - Called by OCaml.
+#[no_mangle]
+pub(crate) unsafe extern "C" fn ancient_is_ancient(obj: Value) -> Value {
+    let address = obj as usize;
+    let range = if is_block(address) {
+        registry::find(address)
+    } else {
+        None
+    };
+    let ours = range.is_some_and(|range| matches!(range.kind, Kind::Arena | Kind::Image));
+    // SAFETY: a value in one of our ranges has a header, if only a tombstone.
+    let alive = ours && unsafe { ((address - WORD) as *const usize).read() } != TOMBSTONE;
+    int(isize::from(alive))
+}
+
+/// `external address_of : 'a -> nativeint = "ancient_address_of"`
+///
+/// Allocates its result.
+///
+/// # Safety
+/// - Called by OCaml.
+#[no_mangle]
+pub(crate) unsafe extern "C" fn ancient_address_of(obj: Value) -> Value {
+    let address = if is_block(obj as usize) { obj } else { 0 };
+    // SAFETY: OCaml holds the lock; `obj` is only a number from here on.
+    unsafe { ocaml_sys::caml_copy_nativeint(address as _) }
+}
