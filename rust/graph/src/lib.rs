@@ -7,6 +7,7 @@
 //! choices made here.
 
 mod admit;
+pub mod bitmap;
 pub mod block;
 mod copy;
 pub mod custom;
@@ -19,6 +20,7 @@ mod small;
 mod source;
 mod space;
 mod tables;
+pub mod verify;
 mod visited;
 mod word;
 
