@@ -156,13 +156,17 @@ impl Built<'_> {
         }
     }
 
-    /// The extent's offset in the file and its length; `None` if the value needs none.
-    pub(crate) fn place(&self) -> Option<(u64, u64)> {
-        let bytes = match self.0.contents {
+    /// How many bytes of blocks it has.
+    pub fn bytes(&self) -> u64 {
+        match self.0.contents {
             Contents::Blocks { bytes, .. } => bytes,
             _ => 0,
-        };
-        let end = self.0.start + bytes;
+        }
+    }
+
+    /// The extent's offset in the file and its length; `None` if the value needs none.
+    pub(crate) fn place(&self) -> Option<(u64, u64)> {
+        let end = self.0.start + self.bytes();
         Some((self.0.offset, page_up(end + 8)?)).filter(|_| end > 0)
     }
 

@@ -20,6 +20,10 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Held while a file is attached: who makes a file has a claim on its addresses before it has a
+/// site.
+static ATTACHING: Mutex<()> = Mutex::new(());
+
 static SITES: Mutex<Vec<Site>> = Mutex::new(Vec::new());
 
 fn sites() -> MutexGuard<'static, Vec<Site>> {
@@ -69,6 +73,7 @@ impl Image {
     ///   an empty file that can't be written;
     /// - [`Error::System`]: what the system refuses.
     pub fn attach(fd: BorrowedFd<'_>, base: u64, terms: Terms) -> Result<Image> {
+        let _attaching = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
         let file = File::open(fd)?;
         let (states, claim) = found_or_made(&file, base, &terms)?;
         let identity = states.newest.identity;
@@ -251,10 +256,12 @@ impl Image {
     /// Ends the use of the file through this handle. With the last one, its addresses become
     /// tombstones: a pointer left behind reads as an abstract value, and does the collector no
     /// harm.
-    pub fn detach(self) -> Result<()> {
+    ///
+    /// To be called once; a handle that is detached is of no more use.
+    pub fn detach(&self) -> Result<()> {
         let mut sites = sites();
         let site = &mut sites[self.site];
-        site.handles -= 1;
+        site.handles = site.handles.saturating_sub(1);
         if site.handles == 0 {
             site.unmap(&self.file)?;
         }

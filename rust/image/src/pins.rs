@@ -3,7 +3,7 @@
 //! A pin says: OCaml code of this process may hold pointers into these bytes. No writer puts
 //! anything else there, and so no pointer ever means something else than what it was made for. A
 //! pin is never taken back, because nobody can tell when the last pointer is gone; it ends with
-//! the process and its forked children, who share it.
+//! the process, and with the children that were forked after it.
 
 use crate::error::Result;
 use crate::file::{File, PINS_AT};
@@ -18,6 +18,11 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Pins {
     file: File,
+    /// The process that made `file`'s description.
+    process: u32,
+    /// The descriptions of the processes that this one was forked from. They hold what was pinned
+    /// before the fork, for the parent and for the child; what the child pins must end with it.
+    inherited: Vec<File>,
     /// Offset to end; no two touch.
     held: BTreeMap<u64, u64>,
 }
@@ -25,8 +30,11 @@ pub(crate) struct Pins {
 impl Pins {
     /// No pins yet, on a description of their own.
     pub(crate) fn new(file: &File) -> Result<Pins> {
+        let (file, process) = (file.again()?, sys::process_id());
         Ok(Pins {
-            file: file.again()?,
+            file,
+            process,
+            inherited: Vec::new(),
             held: BTreeMap::new(),
         })
     }
@@ -44,6 +52,12 @@ impl Pins {
 
     /// Pins `[offset, offset + length)` of a file that is `file_bytes` long.
     pub(crate) fn pin(&mut self, offset: u64, length: u64, file_bytes: u64) -> Result<()> {
+        let process = sys::process_id();
+        if process != self.process {
+            let own = self.file.again()?;
+            self.inherited.push(std::mem::replace(&mut self.file, own));
+            self.process = process;
+        }
         let (mut from, mut to) = (offset, offset + length);
         if self.held.len() >= MOST {
             (from, to) = (0, file_bytes.max(to));

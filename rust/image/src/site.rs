@@ -156,6 +156,12 @@ impl Site {
 
     /// Makes `[offset, offset + length)` readable, and good for as long as the process lives.
     pub(crate) fn hold(&mut self, file: &File, offset: u64, length: u64) -> Result<()> {
+        if self.handles == 0 {
+            return Err(Error::Invalid(format!(
+                "file {}: it is detached",
+                file.path()
+            )));
+        }
         if !self.shows(offset, length) {
             self.map(file)?;
         }
