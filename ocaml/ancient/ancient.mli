@@ -67,7 +67,8 @@ val follow : 'a ancient -> 'a
 (** [follow p] is the value of [p]. It is valid until {!delete}, also if [p] itself is
     garbage by then.
 
-    @raise Invalid_argument ["deleted"] if it was deleted. *)
+    @raise Invalid_argument
+      ["deleted"] if it was deleted, or if [p] is of a file that is detached. *)
 
 val delete : 'a ancient -> unit
 (** [delete p] gives the value's memory back at once. Whatever other ancient values the
@@ -107,3 +108,122 @@ type info = {
 
 val mark_info : 'a -> 'a ancient * info
 (** [mark_info v] is {!mark}[ v] and information about the copy. *)
+
+(** {1:files Files}
+
+    A file holds values under keys. Whoever attaches it, in whatever process, at whatever
+    time, finds them ready for use: nothing is read, decoded or copied, because every
+    process maps the file at the same address.
+
+    {[
+      let fd = Unix.openfile "words" [ O_RDWR; O_CREAT ] 0o644 in
+      let md = Ancient.attach fd 0n in
+      let _ = Ancient.share md 0 [| "alpha"; "beta" |] in
+      (* In another process: *)
+      let words : string array = Ancient.follow (Ancient.get md 0) in
+      assert (words.(1) = "beta")
+    ]}
+
+    {b What may be in a file.} Everything but closures, objects, lazy values not forced
+    yet, and what {!mark} refuses; static data and ancient values are copied into it.
+    [compare], [Hashtbl.hash] and [Marshal] give in every process what they give in the
+    writer, for [int64]s and bigarrays too; native and bytecode programs read each other's
+    files.
+
+    {b Processes and domains.} Readers wait for nobody. Writers wait for each other, be
+    they processes, forked children or domains; the lock of one that dies is free. All
+    functions may be called from any domain; while a value is copied, domains that want to
+    collect wait, while it is written to the disk, they don't.
+
+    {b Failures.} A process killed at any moment, in {!attach} or {!share} too, leaves
+    every value as it was published last, and nothing else: the space of what it was
+    writing is free. {!share} returns when the value is on the disk, so it survives the
+    machine as well (on a tmpfs such as [/dev/shm], that costs nothing). If there is no
+    room left on the disk, it raises, and the file is as it was.
+
+    {b Space.} The place of a value that was replaced is used again, but not as long as a
+    process lives that got or shared that value: so what was followed stays as it was
+    until that process {!detach}es or exits. Attached again, the file shows the same
+    values at the same addresses: their places are left alone until the process ends, and
+    the space of the file, if it is unlinked later, is the system's again only then.
+
+    {b Not writing} holds here as above; but a stray assignment does the file no harm:
+    every process sees a private copy of the pages that it wrote to. That also makes
+    [Hashtbl.iter] and [fold] work on tables in a file, and on a file that can only be
+    read.
+
+    {b Trust.} Whatever stands in a file but its values is checked when it is read: sizes,
+    offsets, checksums. The values are not looked into: a file that somebody made to do
+    harm can do so. A file that is cut by somebody else while it is attached kills the
+    process that reads what is gone (SIGBUS). *)
+
+type md
+(** The type for attached files. Each {!attach} gives a new one. A file stays attached
+    until {!detach}, whether or not its [md] is still reachable. *)
+
+val attach : Unix.file_descr -> nativeint -> md
+(** [attach fd base] attaches the file of [fd], a regular file or a memory file. [fd]
+    stays the caller's, who may close it at once; a descriptor opened for reading only
+    suffices to {!get}.
+
+    An empty file is made ready to {!share} into. It is mapped at the address [base], a
+    multiple of 4096, in every process from now on; [0n] (recommended) lets the library
+    choose an address that is free in all processes, with room for the file to grow to 64
+    GB. With another [base] there is as much room, or what is free there (at least 64 MB).
+    A file that holds values has its address already, and [base] is ignored.
+
+    Attaching a file twice is attaching it once: the values are the same blocks.
+
+    Takes some ten system calls, however large the file is.
+
+    @raise Failure
+      if the file is not empty and not one of these files, or is damaged, with its path,
+      the place in it and what is wrong there; if its address, or [base], is taken in this
+      process; if it is empty and [fd] can't be written.
+    @raise Invalid_argument
+      if [fd] is a directory, a pipe or a socket, or not open for reading; if [base] is no
+      multiple of 4096.
+    @raise Unix.Unix_error
+      if the system refuses, e.g. [ENOSPC] if there is no room for the first 8 KB.
+
+    Unlike the original, 0 as [base] always leaves room to grow, and nothing is ever
+    mapped over something else. *)
+
+val detach : md -> unit
+(** [detach md] ends the use of [md]. With the last [md] of a file its memory is given
+    back; a pointer into it that is left behind somewhere then finds tombstones, which do
+    the collector no harm, and {!follow} of its proxies raises.
+
+    @raise Invalid_argument if [md] is detached already. *)
+
+val share : md -> int -> 'a -> 'a ancient
+(** [share md key v] makes a copy of [v] the value of [key] in the file, in place of the
+    one that [key] has, and is a proxy of it. Everyone sees either the old value or the
+    new one. Keys are any numbers from 0 up, and as sparse as you like.
+
+    The copy is {!mark}'s, with these differences: it refers to nothing outside of itself;
+    closures, objects and custom blocks of other libraries are refused. It takes whole
+    pages, 4096 bytes at least.
+
+    If another writer is at work, [share] waits for it, and lets other threads and domains
+    run meanwhile.
+
+    @raise Invalid_argument
+      if [v] holds what can't be in a file, with its place, as in
+      ["Ancient.share: closure at field 0 of field 1"]; if [key] is negative, [md]
+      detached, or its descriptor was not open for writing.
+    @raise Failure if the file would exceed the room it has been given, or is damaged.
+    @raise Unix.Unix_error if the system refuses, e.g. [ENOSPC] on a full disk. *)
+
+val share_info : md -> int -> 'a -> 'a ancient * info
+(** [share_info md key v] is {!share}[ md key v] and information about the copy. *)
+
+val get : md -> int -> 'a ancient
+(** [get md key] is a proxy of the value of [key], as it is now. The caller must annotate
+    its type: as with [Marshal], nothing checks it, and with a wrong one the program may
+    crash. Takes some five system calls, however many keys there are; following the proxy
+    takes none.
+
+    @raise Not_found if [key] has no value.
+    @raise Failure if the file is damaged, or was emptied or replaced since {!attach}.
+    @raise Invalid_argument if [key] is negative or [md] detached. *)

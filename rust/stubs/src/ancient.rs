@@ -59,7 +59,6 @@ unsafe fn alloc_proxy(placed: Placed) -> Value {
 /// # Safety
 /// - The caller holds the runtime's lock.
 /// - `root` is an integer or a pointer outside of the OCaml heap.
-#[allow(dead_code)] // for the file part of Ancient
 pub(crate) unsafe fn alloc_file_proxy(root: usize) -> Value {
     // SAFETY: by this function's contract, as above.
     unsafe { caml_alloc_3(tag::ABSTRACT, root as Value, int(0), int(-1)) }
@@ -147,7 +146,8 @@ pub(crate) unsafe extern "C" fn ancient_mark_info(obj: Value) -> Value {
 
 /// `external follow : 'a ancient -> 'a = "ancient_follow"`
 ///
-/// Allocates nothing. Raises `Invalid_argument "deleted"`.
+/// Allocates nothing. Raises `Invalid_argument "deleted"`, or another text if it was in a file
+/// that is detached.
 ///
 /// # Safety
 /// - Called by OCaml, with a proxy.
@@ -157,7 +157,28 @@ pub(crate) unsafe extern "C" fn ancient_follow(proxy: Value) -> Value {
     // Acquire: pairs with `ancient_delete`, and with whatever handed the proxy over.
     match unsafe { value_word(proxy) }.load(Ordering::Acquire) {
         0 => boundary(|| Err(deleted())),
+        // SAFETY: a proxy, and its value.
+        value if unsafe { is_detached(proxy, value) } => boundary(|| {
+            let text = "Ancient.follow: the value's file is detached";
+            Err(Exn::InvalidArgument(text.into()))
+        }),
         value => value as Value,
+    }
+}
+
+/// Whether `value`, the value of `proxy`, was in a file that is not attached any more.
+///
+/// # Safety
+/// - `proxy` is a proxy, and `value` its first word.
+unsafe fn is_detached(proxy: Value, value: usize) -> bool {
+    // SAFETY:
+    // - the third word never changes;
+    // - an address in a file stays readable for as long as the process lives: it shows the file
+    //   or tombstones.
+    unsafe {
+        (proxy as *const Value).add(2).read() < 0
+            && is_block(value)
+            && ((value - WORD) as *const usize).read() == TOMBSTONE
     }
 }
 

@@ -46,7 +46,6 @@ impl Source for InProcess {
 /// Values of the same image are kept. All else is copied: static data and other libraries'
 /// memory are this process's alone, and other images may not be there when this one is.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code)] // for the file part of Ancient
 pub(crate) struct ForImage {
     pub(crate) base: usize,
     pub(crate) len: usize,

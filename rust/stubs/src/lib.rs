@@ -5,6 +5,7 @@
 //! stands in [`value`] (encoding and decoding) and [`raise`] (exceptions).
 
 mod ancient;
+mod ancient_file;
 mod classify;
 mod ops_page;
 mod raise;

@@ -106,7 +106,6 @@ fn try_lay() -> Result<()> {
 }
 
 /// Whether the page is there: to be asked before an image is attached or written.
-#[allow(dead_code)] // for the file part of Ancient
 pub(crate) fn ready() -> Result<()> {
     // Acquire: pairs with `lay`.
     match STATE.load(Ordering::Acquire) {
