@@ -144,7 +144,7 @@ let refused path =
             method m = md
           end;
         ]);
-  refuse "lazy" "lazy" (fun () -> share (lazy (md + 1)));
+  refuse "lazy" "lazy" (fun () -> share (lazy (String.length path)));
   refuse "exception" "exception" (fun () -> share [ Mine 1 ]);
   refuse "channel" "_chan" (fun () -> share (0, stdin));
   refuse "mutex" "_mutex" (fun () -> share (Mutex.create ()));
