@@ -15,7 +15,7 @@ use crate::object::Header;
 use crate::span::Span;
 use crate::sync::Ordering;
 use crate::table::Hash;
-use crate::{alloc, memory};
+use crate::{alloc, memory, process};
 use hh_region::Memfd;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -240,7 +240,7 @@ impl Heap {
 
     /// The next number that no process has had.
     pub fn count(&self, counter: &Counter) -> u64 {
-        counter.next(&self.span.info().counter)
+        counter.next(&self.span.info().counter, process::generation())
     }
 
     /// Asks workers to stop, or takes that back. The master's.
