@@ -73,7 +73,7 @@ impl Counter {
                 now
             };
             match self
-                .0
+                .last
                 .compare_exchange(now, from + 1, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => return (from + 1) % WRAP,

@@ -12,5 +12,6 @@ mod raise;
 mod rszshm;
 mod rszshm_words;
 mod setup;
+mod shared_mem;
 mod value;
 mod view;

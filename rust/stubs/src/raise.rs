@@ -13,6 +13,8 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 extern "C" {
     /// Raises `Unix.Unix_error`; of OCaml's own `unix` library, which every module depends on.
     fn caml_unix_error(errno: c_int, function: *const c_char, argument: Value);
+    /// The `Unix.error` for a system's number.
+    fn caml_unix_error_of_code(errno: c_int) -> Value;
 }
 
 /// The exceptions that stubs raise.
@@ -48,6 +50,8 @@ pub(crate) enum Payload {
     Text(String),
     /// An `int` and an `int64`.
     IntInt64(isize, i64),
+    /// A `Unix.error`, by the system's number for it.
+    UnixError(c_int),
 }
 
 /// The value of `result`, or its exception: then this does not return.
@@ -138,6 +142,10 @@ unsafe fn raise_registered(name: &'static CStr, payload: Payload) {
             Payload::None => ocaml_sys::caml_raise_constant(*cell),
             Payload::Text(text) => {
                 let argument = consume(text);
+                ocaml_sys::caml_raise_with_arg(*cell, argument);
+            }
+            Payload::UnixError(errno) => {
+                let argument = caml_unix_error_of_code(errno);
                 ocaml_sys::caml_raise_with_arg(*cell, argument);
             }
             Payload::IntInt64(int, int64) => {

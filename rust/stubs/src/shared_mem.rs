@@ -78,9 +78,7 @@ fn exception(primitive: &str, error: Error) -> Exn {
         Error::TableFull { .. } => constant(c"hash_table_full"),
         Error::OutOfMemory { .. } => constant(c"out_of_shared_memory"),
         Error::InvalidAddress { addr } => word(c"invalid_address", addr, addr),
-        Error::InvalidHeader { addr, word: found } => {
-            word(c"invalid_header", addr, found as i64)
-        }
+        Error::InvalidHeader { addr, word: found } => word(c"invalid_header", addr, found as i64),
         Error::Refused(_) => Exn::InvalidArgument(text),
         Error::System(error) => Exn::Unix {
             errno: error.errno,

@@ -73,7 +73,9 @@ fn init(config: &Config) -> Result<(&'static Heap, RawFd), Exn> {
     let made = install(NAME, |_| Heap::create(config, &COUNTER));
     match made {
         Ok((heap, fd)) => Ok((heap, fd.into_raw_fd())),
-        Err(Exn::Unix { errno, argument, .. }) => {
+        Err(Exn::Unix {
+            errno, argument, ..
+        }) => {
             let payload = Payload::UnixError(errno);
             Err(super::registered(c"failed_memfd_init", payload, &argument))
         }
@@ -88,7 +90,7 @@ fn init(config: &Config) -> Result<(&'static Heap, RawFd), Exn> {
 /// when the system refuses.
 #[ocaml_interop::export]
 fn hh_shared_init(
-    _cr: &mut OCamlRuntime,
+    cr: &mut OCamlRuntime,
     record: OCaml<Anything>,
     num_workers: OCaml<OCamlInt>,
 ) -> OCaml<Anything> {
@@ -96,13 +98,26 @@ fn hh_shared_init(
     // - the record's declaration has two or three ints.
     let config = unsafe { config(raw(&record), num_workers.to_i64()) };
     let (heap, fd) = settle(init(&config));
-    let view = view(heap);
-    // SAFETY:
-    // - a block of two fields, filled before anything can collect; `view` is rooted by the
-    //   frame that holds it over the one allocation.
-    let pair = unsafe { pair(view, ocaml_sys::val_int(fd as isize)) };
+    let pair = pair(view(heap), fd);
     // SAFETY: the value just made, which nothing has had a chance to move.
-    unsafe { OCaml::new(_cr, pair) }
+    unsafe { OCaml::new(cr, pair) }
+}
+
+/// An OCaml pair of a view and a descriptor.
+fn pair(view: Value, fd: RawFd) -> Value {
+    // A root for good: this happens once in a process, and the view is small.
+    let root = Box::leak(Box::new(view));
+    // SAFETY:
+    // - the cell is leaked; it is registered before anything can collect, and read after.
+    // - a fresh block of two fields, the younger generation's or not, initialised as
+    //   `store_field` wants it: `caml_alloc_tuple` fills it with units.
+    unsafe {
+        ocaml_sys::caml_register_generational_global_root(root);
+        let pair = ocaml_sys::caml_alloc_tuple(2);
+        ocaml_sys::store_field(pair, 0, *root);
+        ocaml_sys::store_field(pair, 1, ocaml_sys::val_int(fd as isize));
+        pair
+    }
 }
 
 /// `external connect : handle -> worker_id:int -> buf = "hh_connect"`
@@ -112,14 +127,14 @@ fn hh_shared_init(
 /// process has a heap; `Unix_error` when the system refuses.
 #[ocaml_interop::export]
 fn hh_connect(
-    _cr: &mut OCamlRuntime,
+    cr: &mut OCamlRuntime,
     handle: OCaml<OCamlInt>,
     worker_id: OCaml<OCamlInt>,
 ) -> OCaml<Anything> {
     let (fd, worker) = (handle.to_i64(), worker_id.to_i64());
     let heap = settle(connect(fd, worker));
     // SAFETY: the value just made, which nothing has had a chance to move.
-    unsafe { OCaml::new(_cr, view(heap)) }
+    unsafe { OCaml::new(cr, view(heap)) }
 }
 
 fn connect(fd: i64, worker: i64) -> Result<&'static Heap, Exn> {

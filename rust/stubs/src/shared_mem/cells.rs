@@ -1,0 +1,96 @@
+//! Single words of objects as atomics. All are `[@@noalloc]` with unboxed arguments, so all are
+//! plain `extern "C"`, each with its twin for bytecode, where `int64`s are boxed.
+
+use super::try_heap;
+use crate::raise::boundary;
+use ocaml_sys::Value;
+
+/// An OCaml int.
+fn int(value: Value) -> i64 {
+    // SAFETY: only shifts the word.
+    unsafe { ocaml_sys::int_val(value) as i64 }
+}
+
+/// An OCaml bool.
+fn bool_value(value: bool) -> Value {
+    // SAFETY: a small int.
+    unsafe { ocaml_sys::val_int(value.into()) }
+}
+
+/// The number in a boxed `int64`.
+///
+/// # Safety
+/// - `value` is one.
+unsafe fn int64(value: Value) -> i64 {
+    // SAFETY:
+    // - a custom block: the number follows the word of operations.
+    unsafe { *ocaml_sys::field(value, 1) as i64 }
+}
+
+/// `external load_acquire : _ addr -> (int64[@unboxed])`
+/// `= "hh_load_acquire_byte" "hh_load_acquire" [@@noalloc]`
+///
+/// The word at an address; 0 where there is none.
+#[no_mangle]
+extern "C" fn hh_load_acquire(addr: Value) -> i64 {
+    boundary(|| {
+        Ok(try_heap()
+            .and_then(|heap| heap.load(int(addr)).ok())
+            .unwrap_or(0))
+    })
+}
+
+/// Bytecode's [`hh_load_acquire`].
+#[no_mangle]
+extern "C" fn hh_load_acquire_byte(addr: Value) -> Value {
+    // SAFETY: a stub holds the runtime's lock.
+    unsafe { ocaml_sys::caml_copy_int64(hh_load_acquire(addr)) }
+}
+
+/// `external store_release : _ addr -> (int64[@unboxed]) -> unit`
+/// `= "hh_store_release_byte" "hh_store_release" [@@noalloc]`
+///
+/// Writes the word at an address; does nothing where none is allocated.
+#[no_mangle]
+extern "C" fn hh_store_release(addr: Value, word: i64) -> Value {
+    boundary(|| {
+        // A refusal has changed nothing.
+        let _ = try_heap().map(|heap| heap.store_word(int(addr), word));
+        Ok(ocaml_sys::UNIT)
+    })
+}
+
+/// Bytecode's [`hh_store_release`].
+#[no_mangle]
+extern "C" fn hh_store_release_byte(addr: Value, word: Value) -> Value {
+    // SAFETY: declared an `int64`.
+    hh_store_release(addr, unsafe { int64(word) })
+}
+
+/// `external compare_exchange : weak:bool -> _ addr -> (int64[@unboxed]) -> (int64[@unboxed])`
+/// `-> bool = "hh_compare_exchange_byte" "hh_compare_exchange" [@@noalloc]`
+///
+/// Writes the second number if the first is there; whether it did. False where none is allocated.
+#[no_mangle]
+extern "C" fn hh_compare_exchange(weak: Value, addr: Value, expected: i64, new: i64) -> Value {
+    boundary(|| {
+        let (weak, addr) = (int(weak) != 0, int(addr));
+        let done = try_heap()
+            .and_then(|heap| heap.compare_exchange(weak, addr, expected, new).ok())
+            .unwrap_or(false);
+        Ok(bool_value(done))
+    })
+}
+
+/// Bytecode's [`hh_compare_exchange`].
+#[no_mangle]
+extern "C" fn hh_compare_exchange_byte(
+    weak: Value,
+    addr: Value,
+    expected: Value,
+    new: Value,
+) -> Value {
+    // SAFETY: declared `int64`s.
+    let (expected, new) = unsafe { (int64(expected), int64(new)) };
+    hh_compare_exchange(weak, addr, expected, new)
+}
