@@ -1,2 +1,3 @@
 module Ancient = Ancient
 module Rszshm = Rszshm
+module SharedMem = SharedMem

@@ -3,10 +3,7 @@
 
 type config = { heap_size : int; hash_table_pow : int }
 type handle = Unix.file_descr
-
-type buf =
-  (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
-
+type buf = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
 type +'k addr = int
 
 let null_addr = 0
@@ -31,9 +28,7 @@ let () =
 
 (* {1 Processes} *)
 
-external hh_shared_init : config -> num_workers:int -> buf * handle
-  = "hh_shared_init"
-
+external hh_shared_init : config -> num_workers:int -> buf * handle = "hh_shared_init"
 external hh_connect : handle -> worker_id:int -> buf = "hh_connect"
 
 let init config ~num_workers =
@@ -67,32 +62,29 @@ let () =
     | Heap_full ->
         Some
           (Printf.sprintf
-             "SharedMem.Heap_full (%d of %d bytes are in use: init with a \
-              larger heap_size)"
+             "SharedMem.Heap_full (%d of %d bytes are in use: init with a larger \
+              heap_size)"
              (heap_size ()) (heap_capacity ()))
     | Hash_table_full ->
         Some
           (Printf.sprintf
-             "SharedMem.Hash_table_full (%d slots: init with a larger \
-              hash_table_pow)"
+             "SharedMem.Hash_table_full (%d slots: init with a larger hash_table_pow)"
              (hash_stats ()).slots)
     | Out_of_shared_memory ->
         Some
           (Printf.sprintf
-             "SharedMem.Out_of_shared_memory (the system has no memory left \
-              beyond the %d bytes in use)"
+             "SharedMem.Out_of_shared_memory (the system has no memory left beyond the \
+              %d bytes in use)"
              (heap_size ()))
     | Invalid_address (addr, word) ->
         Some
           (Printf.sprintf
-             "SharedMem.Invalid_address (%#x: %#Lx is no address in the heap)"
-             addr word)
+             "SharedMem.Invalid_address (%#x: %#Lx is no address in the heap)" addr word)
     | Invalid_header (addr, word) ->
         Some
           (Printf.sprintf
-             "SharedMem.Invalid_header (%#x: %#Lx is no header of the kind \
-              expected)"
-             addr word)
+             "SharedMem.Invalid_header (%#x: %#Lx is no header of the kind expected)" addr
+             word)
     | _ -> None
   in
   (* Printing must not raise, also where there is no heap. *)
@@ -202,8 +194,7 @@ end
 module WorkerCancel = struct
   exception Worker_should_cancel
 
-  let () =
-    Callback.register_exception "worker_should_cancel" Worker_should_cancel
+  let () = Callback.register_exception "worker_should_cancel" Worker_should_cancel
 
   external stop_workers : unit -> unit = "hh_stop_workers"
   external resume_workers : unit -> unit = "hh_resume_workers"

@@ -1,65 +1,75 @@
 (** A heap and a hash table that a master process and its workers share.
 
-    A {e master} makes the heap with {!init}; {e workers}, forked or executed by it, {!connect} to
-    it. Every process then reads and adds entries at any time, without locks. A typed table is a
-    functor application:
+    A {e master} makes the heap with {!init}; {e workers}, forked or executed by it,
+    {!connect} to it. Every process then reads and adds entries at any time, without
+    locks. A typed table is a functor application:
 
     {[
       module Ages =
         SharedMem.SerializedHeap
-          (struct type t = string let to_string s = s let compare = compare end)
-          (struct type t = int let description = "age" end)
+          (struct
+            type t = string
+
+            let to_string s = s
+            let compare = compare
+          end)
+          (struct
+            type t = int
+
+            let description = "age"
+          end)
 
       let () =
         let config = { SharedMem.heap_size = 1 lsl 30; hash_table_pow = 16 } in
         let handle = Result.get_ok (SharedMem.init config ~num_workers:1) in
         match Unix.fork () with
         | 0 ->
-          SharedMem.connect handle ~worker_id:1;
-          Ages.add "Ada" 36;
-          Unix._exit 0
+            SharedMem.connect handle ~worker_id:1;
+            Ages.add "Ada" 36;
+            Unix._exit 0
         | pid ->
-          ignore (Unix.waitpid [] pid);
-          assert (Ages.get "Ada" = Some 36)
+            ignore (Unix.waitpid [] pid);
+            assert (Ages.get "Ada" = Some 36)
     ]}
 
-    {b Processes and domains.} A process has at most one heap. All functions may be called from
-    any domain and thread of any process that has it, unless their documentation says that they
-    are the master's. A forked child may read at once, and must {!connect} before it changes
-    anything.
+    {b Processes and domains.} A process has at most one heap. All functions may be called
+    from any domain and thread of any process that has it, unless their documentation says
+    that they are the master's. A forked child may read at once, and must {!connect}
+    before it changes anything.
 
-    {b Failures.} Whatever raises has changed nothing, and everything goes on working. A process
-    killed at any instruction leaves the others a sound table and heap; at most, the space of what
-    it was storing is lost. Nothing here prints, exits, or changes signal handlers.
+    {b Failures.} Whatever raises has changed nothing, and everything goes on working. A
+    process killed at any instruction leaves the others a sound table and heap; at most,
+    the space of what it was storing is lost. Nothing here prints, exits, or changes
+    signal handlers.
 
-    {b Origin.} The interface is that of [SharedMem] in the Flow type checker, whose programs keep
-    their source. Differences: arguments are checked; memory that the system cannot give is an
-    exception where it was a [SIGBUS]; a lookup in a full table answers, where it raised. *)
+    {b Origin.} The interface is that of [SharedMem] in the Flow type checker, whose
+    programs keep their source. Differences: arguments are checked; memory that the system
+    cannot give is an exception where it was a [SIGBUS]; a lookup in a full table answers,
+    where it raised. *)
 
 (** {1 Processes} *)
 
 type config = {
   heap_size : int;
-      (** Bytes for values. The memory is taken when it is used: a large number costs nothing. At
-          most 2{^46}. *)
+      (** Bytes for values. The memory is taken when it is used: a large number costs
+          nothing. At most 2{^ 46}. *)
   hash_table_pow : int;
-      (** The table has 2{^hash_table_pow} slots of 16 bytes. A slot is taken for ever by the
-          first value under a key, also when the value is removed. At most 36. *)
+      (** The table has 2{^ hash_table_pow} slots of 16 bytes. A slot is taken for ever by
+          the first value under a key, also when the value is removed. At most 36. *)
 }
 (** What a heap is made with. *)
 
 type handle = Unix.file_descr
-(** The memory behind a heap. Programs that this process executes inherit it, as it isn't closed
-    on exec: see {!handle_to_string}; [Unix.set_close_on_exec] changes that. It can be sent over a
-    socket. A process that has connected, or made it, may close it. *)
+(** The memory behind a heap. Programs that this process executes inherit it, as it isn't
+    closed on exec: see {!handle_to_string}; [Unix.set_close_on_exec] changes that. It can
+    be sent over a socket. A process that has connected, or made it, may close it. *)
 
-type buf =
-  (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
+type buf = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
 (** Table and heap as bytes; an {!addr} is an index. *)
 
 type +'k addr [@@immediate]
-(** The place of an object in the heap. [k] is a phantom that says of which kind. An address means
-    the same in every process. It is good until the next {!reset_heap}. *)
+(** The place of an object in the heap. [k] is a phantom that says of which kind. An
+    address means the same in every process. It is good until the next {!reset_heap}. *)
 
 val null_addr : [ `null ] addr
 (** [null_addr] is no object's address. *)
@@ -74,59 +84,62 @@ exception Heap_full
 (** No room is left in the heap: [heap_size] is too small. *)
 
 exception Invalid_address of int * int64
-(** [Invalid_address (addr, found)]: at [addr], or as [addr], stands [found], which is not an
-    address in the heap. *)
+(** [Invalid_address (addr, found)]: at [addr], or as [addr], stands [found], which is not
+    an address in the heap. *)
 
 exception Invalid_header of int * int64
-(** [Invalid_header (addr, found)]: at [addr] stands [found], which is not the header of an object
-    of the kind expected. *)
+(** [Invalid_header (addr, found)]: at [addr] stands [found], which is not the header of
+    an object of the kind expected. *)
 
 val init : config -> num_workers:int -> (handle, unit) result
-(** [init config ~num_workers] makes a heap, of which this process becomes the master, for that
-    many workers (at most 2{^16}). Takes well below a millisecond, whatever the sizes. [Error ()]
-    if the system refuses the memory file or its mapping.
+(** [init config ~num_workers] makes a heap, of which this process becomes the master, for
+    that many workers (at most 2{^ 16}). Takes well below a millisecond, whatever the
+    sizes. [Error ()] if the system refuses the memory file or its mapping.
 
     @raise Invalid_argument
-      if a number is negative or above its limit, or if this process has a heap already. *)
+      if a number is negative or above its limit, or if this process has a heap already.
+*)
 
 val connect : handle -> worker_id:int -> unit
 (** [connect handle ~worker_id] makes this process a worker of the heap behind [handle].
-    [worker_id] is from [1] to the [num_workers] of {!init}; no two living processes have the same,
-    and that of a process that died is free again. [handle] may be closed afterwards.
+    [worker_id] is from [1] to the [num_workers] of {!init}; no two living processes have
+    the same, and that of a process that died is free again. [handle] may be closed
+    afterwards.
 
     @raise Invalid_argument
-      if [handle] is not that of a heap, if [worker_id] is out of range or taken, or if this
-      process has a heap already, other than by a fork.
+      if [handle] is not that of a heap, if [worker_id] is out of range or taken, or if
+      this process has a heap already, other than by a fork.
     @raise Unix.Unix_error if the system refuses. *)
 
 val handle_to_string : handle -> string
-(** [handle_to_string handle] names [handle] for a program that this process executes: give it as
-    an argument, and there apply {!handle_of_string}. An addition to the original. *)
+(** [handle_to_string handle] names [handle] for a program that this process executes:
+    give it as an argument, and there apply {!handle_of_string}. An addition to the
+    original. *)
 
 val handle_of_string : string -> handle
-(** [handle_of_string s] is the handle that was inherited under the name [s]. What it is a handle
-    of is checked by {!connect}. An addition to the original.
+(** [handle_of_string s] is the handle that was inherited under the name [s]. What it is a
+    handle of is checked by {!connect}. An addition to the original.
 
     @raise Invalid_argument if [s] is not what {!handle_to_string} returns. *)
 
 val reset_heap : unit -> unit
-(** [reset_heap ()] empties table and heap, gives their memory back to the system, and begins a
-    second transaction. The master's; no other process may use the heap meanwhile, and addresses
-    from before are good no more.
+(** [reset_heap ()] empties table and heap, gives their memory back to the system, and
+    begins a second transaction. The master's; no other process may use the heap
+    meanwhile, and addresses from before are good no more.
 
     @raise Invalid_argument in a worker, or without a heap. *)
 
 (** {1 Transactions} *)
 
 val commit_transaction : unit -> unit
-(** [commit_transaction ()] ends the running transaction and begins the next. No other process may
-    be writing meanwhile.
+(** [commit_transaction ()] ends the running transaction and begins the next. No other
+    process may be writing meanwhile.
 
     @raise Invalid_argument without a heap. *)
 
 val is_init_transaction : unit -> bool
-(** [is_init_transaction ()] is [true] until the first {!commit_transaction} or {!reset_heap}; also
-    without a heap. *)
+(** [is_init_transaction ()] is [true] until the first {!commit_transaction} or
+    {!reset_heap}; also without a heap. *)
 
 (** {1 Figures} *)
 
@@ -138,8 +151,8 @@ type table_stats = {
 (** What there is in the table, of all segments together. *)
 
 val hash_stats : unit -> table_stats
-(** [hash_stats ()] is summed up over all processes, in time proportional to [num_workers]. Each
-    process killed in the middle of adding may leave it off by one.
+(** [hash_stats ()] is summed up over all processes, in time proportional to
+    [num_workers]. Each process killed in the middle of adding may leave it off by one.
 
     @raise Invalid_argument without a heap. *)
 
@@ -149,17 +162,18 @@ val heap_size : unit -> int
     @raise Invalid_argument without a heap. *)
 
 val heap_capacity : unit -> int
-(** [heap_capacity ()] is the number of bytes that the heap was made with. An addition to the
-    original.
+(** [heap_capacity ()] is the number of bytes that the heap was made with. An addition to
+    the original.
 
     @raise Invalid_argument without a heap. *)
 
 (** {1 Tables}
 
     All functions below raise, besides what they say:
-    - [Invalid_argument] without a heap, and, where they change something, in a forked process that
-      has not connected;
-    - {!WorkerCancel.Worker_should_cancel} if workers were asked to stop, except for [remove]. *)
+    - [Invalid_argument] without a heap, and, where they change something, in a forked
+      process that has not connected;
+    - {!WorkerCancel.Worker_should_cancel} if workers were asked to stop, except for
+      [remove]. *)
 
 val serialized_tag_val : int
 (** [serialized_tag_val] is the tag of the objects that {!SerializedHeap} stores. *)
@@ -187,9 +201,9 @@ end
 
 (** The part of the table that holds keys of one kind, and addresses.
 
-    Keys are told apart by the first 8 bytes of a digest. Every process must apply the functors of
-    this module in the same order, as programs do that apply them at top level: a segment's number
-    is part of its keys. *)
+    Keys are told apart by the first 8 bytes of a digest. Every process must apply the
+    functors of this module in the same order, as programs do that apply them at top
+    level: a segment's number is part of its keys. *)
 module HashtblSegment (Key : Key) : sig
   type hash = string
 
@@ -197,9 +211,10 @@ module HashtblSegment (Key : Key) : sig
   (** [hash_of_key k] is the MD5 digest of the segment's number and [k]. *)
 
   val add : Key.t -> 'k addr -> 'k addr
-  (** [add k addr] stores [addr] under [k], unless there is an address already; the result is what
-      is stored afterwards. Of several processes adding the same key, one wins and all get its
-      address. What was written to the object before is seen by whoever gets the address.
+  (** [add k addr] stores [addr] under [k], unless there is an address already; the result
+      is what is stored afterwards. Of several processes adding the same key, one wins and
+      all get its address. What was written to the object before is seen by whoever gets
+      the address.
 
       @raise Hash_table_full if there is no slot for [k].
       @raise Out_of_shared_memory if the system has no memory for the slot.
@@ -231,14 +246,15 @@ module type Heap = sig
       @raise Hash_table_full if there is no slot for [k].
       @raise Heap_full if there is no room for [v].
       @raise Out_of_shared_memory if the system has no memory left.
-      @raise Invalid_argument if [v] contains a function or another thing without an outside form. *)
+      @raise Invalid_argument
+        if [v] contains a function or another thing without an outside form. *)
 
   val get : key -> value option
   (** [get k] is the value stored under [k]: all of it, or nothing. *)
 
   val remove : key -> unit
-  (** [remove k] takes away what is stored under [k], if anything is. The master's; the space is
-      reclaimed by a collection.
+  (** [remove k] takes away what is stored under [k], if anything is. The master's; the
+      space is reclaimed by a collection.
 
       @raise Invalid_argument in a worker. *)
 
@@ -249,15 +265,18 @@ module type Heap = sig
   (** [mem k] is [true] iff a value is stored under [k]. *)
 end
 
-(** A table of values that are marshalled and LZ4-compressed. [get] builds a fresh copy each time:
-    the type isn't checked, and must be the one that was added. *)
+(** A table of values that are marshalled and LZ4-compressed. [get] builds a fresh copy
+    each time: the type isn't checked, and must be the one that was added. *)
 module SerializedHeap (Key : Key) (Value : Value) :
   Heap with type key = Key.t and type value = Value.t and module KeySet = Set.Make(Key)
 
 (** A table of addresses of objects. *)
 module AddrHeap (Key : Key) (Value : AddrValue) : sig
   include
-    Heap with type key = Key.t and type value = Value.t addr and module KeySet = Set.Make(Key)
+    Heap
+      with type key = Key.t
+       and type value = Value.t addr
+       and module KeySet = Set.Make(Key)
 
   val add : Key.t -> Value.t addr -> Value.t addr
   (** [add k addr] is as {!HashtblSegment.add}. *)
@@ -265,7 +284,8 @@ end
 
 (** {1 Asking workers to stop} *)
 
-(** Flow's [WorkerCancel]: the master asks, and each process stops at its next use of a table. *)
+(** Flow's [WorkerCancel]: the master asks, and each process stops at its next use of a
+    table. *)
 module WorkerCancel : sig
   exception Worker_should_cancel
   (** Raised by most functions on tables while processes are asked to stop. *)
@@ -291,7 +311,8 @@ module WorkerCancel : sig
       afterwards, if it was asked to meanwhile. *)
 
   val set_can_worker_stop : bool -> unit
-  (** [set_can_worker_stop b] says whether this process stops when asked. It does at first. *)
+  (** [set_can_worker_stop b] says whether this process stops when asked. It does at
+      first. *)
 
   val get_can_worker_stop : unit -> bool
   (** [get_can_worker_stop ()] is what was set. *)
@@ -300,6 +321,6 @@ end
 (** {1 Numbers} *)
 
 val counter_next : unit -> int
-(** [counter_next ()] is a number that no other call returned, in any process of this heap. It
-    increases within a process. Before {!init} and {!connect} it counts from 1; the master's go on
-    above, and so do its workers'. *)
+(** [counter_next ()] is a number that no other call returned, in any process of this
+    heap. It increases within a process. Before {!init} and {!connect} it counts from 1;
+    the master's go on above, and so do its workers'. *)

@@ -39,9 +39,7 @@ external alloc : size -> _ addr = "hh_ml_alloc"
 external buf_read_int64 : buf -> int -> int64 = "%caml_bigstring_get64"
 external buf_write_int64 : buf -> int -> int64 -> unit = "%caml_bigstring_set64"
 external unsafe_read_string : _ addr -> int -> string = "hh_read_string"
-
-external unsafe_write_string_at : _ addr -> string -> unit = "hh_write_string"
-[@@noalloc]
+external unsafe_write_string_at : _ addr -> string -> unit = "hh_write_string" [@@noalloc]
 
 external unsafe_write_bytes_at : _ addr -> bytes -> pos:int -> len:int -> unit
   = "hh_write_bytes"
@@ -108,7 +106,7 @@ let everything () =
   let key s = Digest.string ("1$" ^ s) in
   check_int "add" hello (hh_add (key "hello") hello);
   let stored = hh_store [ Some 1.5; None ] 19 in
-  check_int "header" 19 (Int64.to_int (buf_read_int64 heap stored) lsr 2 land 0x3f);
+  check_int "header" 19 ((Int64.to_int (buf_read_int64 heap stored) lsr 2) land 0x3f);
   check_int "white" 1 (Int64.to_int (buf_read_int64 heap stored) land 3);
   check_int "add" stored (hh_add (key "list") stored);
   wait_ok
@@ -163,7 +161,8 @@ let unregistered () =
   (match alloc (1 lsl 20) with
   | _ -> Alcotest.fail "not full"
   | exception Failure text ->
-      check_bool text true (String.starts_with ~prefix:"hh_ml_alloc: the shared heap is" text));
+      check_bool text true
+        (String.starts_with ~prefix:"hh_ml_alloc: the shared heap is" text));
   match hh_deserialize 8 with
   | () -> Alcotest.fail "no address"
   | exception Invalid_argument text -> check_bool text true (String.length text > 20)

@@ -30,7 +30,8 @@ let check round =
     if sound what (Lists.get what) = 1 then count (n + 1) else n
   in
   let n = count 0 in
-  check_bool "nothing after it" false (Lists.mem (Printf.sprintf "%d of %d" (n + 1) round));
+  check_bool "nothing after it" false
+    (Lists.mem (Printf.sprintf "%d of %d" (n + 1) round));
   for i = 0 to 299 do
     ignore (sound (key i) (Lists.get (key i)))
   done;
@@ -81,8 +82,7 @@ let kills start handle =
   wait_ok (worker handle 1 (fun () -> Ints.add "after" 1));
   check_bool "goes on" true (Ints.get "after" = Some 1)
 
-let forked handle =
-  kills (fun round -> worker handle 1 (fun () -> victim round)) handle
+let forked handle = kills (fun round -> worker handle 1 (fun () -> victim round)) handle
 
 let executed handle =
   kills

@@ -211,7 +211,9 @@ let () =
 let file_limit () =
   let self = Filename.quote Sys.executable_name in
   (* Ignored, SIGXFSZ becomes the error EFBIG. *)
-  let command = Printf.sprintf "trap '' XFSZ; ulimit -f 1; HH_SHARED_TEST_ROLE=limited exec %s" self in
+  let command =
+    Printf.sprintf "trap '' XFSZ; ulimit -f 1; HH_SHARED_TEST_ROLE=limited exec %s" self
+  in
   check_int "exit code" 0 (Sys.command command)
 
 let addresses _ =
@@ -242,10 +244,12 @@ let addresses _ =
   List.iter
     (fun word ->
       header word;
-      raises "header" (( = ) (SharedMem.Invalid_header (b, word))) (fun () ->
-          ignore (Prim.add (digest 1) b));
-      raises "header" (( = ) (SharedMem.Invalid_header (b, word))) (fun () ->
-          Prim.deserialize b))
+      raises "header"
+        (( = ) (SharedMem.Invalid_header (b, word)))
+        (fun () -> ignore (Prim.add (digest 1) b));
+      raises "header"
+        (( = ) (SharedMem.Invalid_header (b, word)))
+        (fun () -> Prim.deserialize b))
     [ 0L; 8L; 2L; -1L; Int64.of_int ((1 lsl 40) lor (13 lsl 2) lor 1) ];
   (* A string, and no value; a value, and not LZ4; LZ4, and not marshalled. *)
   header (Int64.of_int ((3 lsl 8) lor (13 lsl 2) lor 1));
@@ -306,7 +310,9 @@ let strings _ =
       List.iter
         (fun (s', addr') ->
           let sign n = compare n 0 in
-          check_int "compare" (sign (compare s s')) (sign (Prim.compare_string addr addr')))
+          check_int "compare"
+            (sign (compare s s'))
+            (sign (Prim.compare_string addr addr')))
         objects)
     objects;
   let _, addr = List.nth objects 3 in
@@ -484,8 +490,7 @@ let typed _ =
   Ints.add "b" 4;
   Ints.add "c" 5;
   Ints.remove_batch (Ints.KeySet.of_list [ "a"; "c"; "z" ]);
-  check_bool "batch" true
-    (List.map Ints.get [ "a"; "b"; "c" ] = [ None; Some 4; None ]);
+  check_bool "batch" true (List.map Ints.get [ "a"; "b"; "c" ] = [ None; Some 4; None ]);
   let addr : [ `string ] SharedMem.addr = Obj.magic (Prim.string_object "s") in
   check_bool "addr" true (Addrs.add "s" addr == addr);
   check_bool "addr" true (Addrs.get "s" = Some addr);
@@ -530,7 +535,9 @@ let agrees model = function
       List.for_all (fun k -> not (Lists.mem (key k))) ks
 
 let behaves_like_a_hashtbl _ =
-  let arbitrary = QCheck.(make ~print:Print.(list show) Gen.(list_size (int_bound 60) op)) in
+  let arbitrary =
+    QCheck.(make ~print:Print.(list show) Gen.(list_size (int_bound 60) op))
+  in
   let holds ops =
     SharedMem.reset_heap ();
     let model = Hashtbl.create 16 in
@@ -556,14 +563,16 @@ let () =
         [
           case "add, mem, get, remove" table;
           case "keys shorter than 8 bytes are refused" short_keys;
-          case "a full table says so, and serves" ~config:{ config with hash_table_pow = 8 }
+          case "a full table says so, and serves"
+            ~config:{ config with hash_table_pow = 8 }
             full_table;
         ] );
       ( "heap",
         [
           case "sizes" sizes;
           case "a full heap says so, and serves" ~config:small full_heap;
-          case "more than the machine has" ~config:{ config with heap_size = 1 lsl 42 }
+          case "more than the machine has"
+            ~config:{ config with heap_size = 1 lsl 42 }
             no_memory;
           case "addresses and headers are checked" addresses;
           case "damaged values" damaged_values;
@@ -588,7 +597,6 @@ let () =
         ] );
       ( "tables",
         [
-          case "typed tables" typed;
-          case "behaves like a Hashtbl" behaves_like_a_hashtbl;
+          case "typed tables" typed; case "behaves like a Hashtbl" behaves_like_a_hashtbl;
         ] );
     ]

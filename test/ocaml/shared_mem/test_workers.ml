@@ -267,7 +267,12 @@ let domains _ =
     List.init 5000 (fun _ -> SharedMem.counter_next ())
   in
   let others = List.map (fun id -> Domain.spawn (work id)) [ 1; 2 ] in
-  let churn = Domain.spawn (fun () -> for _ = 1 to 30 do Gc.full_major () done) in
+  let churn =
+    Domain.spawn (fun () ->
+        for _ = 1 to 30 do
+          Gc.full_major ()
+        done)
+  in
   let numbers = List.concat_map Domain.join others in
   Domain.join churn;
   check_all 2;
@@ -338,7 +343,8 @@ let () =
       ( "domains",
         [
           case "two domains add" ~config:large domains;
-          case "readers beside writers" ~config:{ large with heap_size = 1 lsl 26 }
+          case "readers beside writers"
+            ~config:{ large with heap_size = 1 lsl 26 }
             readers_beside_writers;
           test "two domains init" init_from_two_domains;
         ] );
