@@ -34,23 +34,23 @@ impl fmt::Display for Refusal {
         if self.path.is_empty() {
             return f.write_str(" at the root");
         }
-        let runs = runs(self.path.iter().rev().copied());
-        for (number, (field, times)) in runs.iter().enumerate() {
+        let mut between = " at ";
+        for (number, (field, times)) in runs(self.path.iter().rev().copied()).enumerate() {
             if number == MOST_STEPS {
                 return write!(f, " of … ({} steps in all)", self.path.len());
             }
-            f.write_str(if number == 0 { " at " } else { " of " })?;
-            write!(f, "field {field}")?;
-            if *times > 1 {
+            write!(f, "{between}field {field}")?;
+            if times > 1 {
                 write!(f, " ({times} times)")?;
             }
+            between = " of ";
         }
         Ok(())
     }
 }
 
-/// Equal neighbours, counted.
-fn runs(fields: impl Iterator<Item = usize>) -> Vec<(usize, usize)> {
+/// Three and more equal neighbours as one, counted; the others one by one.
+fn runs(fields: impl Iterator<Item = usize>) -> impl Iterator<Item = (usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for field in fields {
         match runs.last_mut() {
@@ -58,7 +58,10 @@ fn runs(fields: impl Iterator<Item = usize>) -> Vec<(usize, usize)> {
             _ => runs.push((field, 1)),
         }
     }
-    runs
+    runs.into_iter().flat_map(|(field, times)| {
+        let (copies, times) = if times == 2 { (2, 1) } else { (1, times) };
+        std::iter::repeat((field, times)).take(copies)
+    })
 }
 
 /// The refusal of `wanted`, a pointer reached from `root`.
@@ -216,6 +219,7 @@ mod tests {
     fn prints_the_path_from_the_inside_out() {
         assert_eq!(printed(&[]), "closure at the root");
         assert_eq!(printed(&[0, 1]), "closure at field 1 of field 0");
+        assert_eq!(printed(&[2, 2]), "closure at field 2 of field 2");
         assert_eq!(
             printed(&[2, 1, 1, 1, 0]),
             "closure at field 0 of field 1 (3 times) of field 2"

@@ -1,18 +1,382 @@
+(* Every kind of value through Ancient.mark: what comes back, and what is refused. *)
+
 open Test_support
 
+let native = Sys.backend_type = Native
+let marked v = Ancient.follow (Ancient.mark v)
+let bytes v = Marshal.to_string v [ Closures ]
+
+(* A copy is the same to everything that looks at it, and elsewhere. *)
+let same what v =
+  let before = bytes v in
+  let copy = marked v in
+  check_bool (what ^ " is ancient") true (Ancient.is_ancient copy);
+  check_bool (what ^ " was not") false (Ancient.is_ancient v);
+  check_bool (what ^ ": elsewhere") true (copy != v);
+  check_bool (what ^ ": equal") true (compare copy v = 0 && compare v copy = 0);
+  check_int (what ^ ": hash") (Hashtbl.hash v) (Hashtbl.hash copy);
+  Gc.full_major ();
+  check_string (what ^ ": marshalled") before (bytes copy);
+  check_string (what ^ ": source") before (bytes v)
+
+type r = { name : string; mutable count : int; weight : float; next : r option }
+[@@warning "-69"]
+
+type f = { x : float; y : float } [@@warning "-69"]
+type u = A | B of int | C of { c : string; d : u }
+
+let fresh s = Bytes.to_string (Bytes.of_string s)
+
+let plain () =
+  let n = Sys.opaque_identity 3 in
+  same "list" (List.init n (fun i -> (i, string_of_int i)));
+  same "record" { name = fresh "a"; count = n; weight = 2.5; next = None };
+  same "float record" { x = float n; y = 2. };
+  same "variants" [ A; B n; C { c = fresh "c"; d = B n } ];
+  same "polymorphic variants" [ `A; `B n; `C (fresh "x") ];
+  same "string" (fresh "hello");
+  same "strings of every padding" (List.init 20 (fun n -> String.make n 'x'));
+  same "float" (float n);
+  same "float array" (Array.init n float);
+  same "large float array" (Array.init 10_000 float);
+  same "array" (Array.init 10_000 string_of_int);
+  same "int32" (Int32.of_int n);
+  same "int64" (Int64.of_int n);
+  same "nativeint" (Nativeint.of_int n);
+  same "option" (Some (fresh "x"));
+  same "forced lazy"
+    (let l = lazy (fresh "x") in
+     ignore (Lazy.force l);
+     [ l ]);
+  same "atomic" (Atomic.make (fresh "x"));
+  same "bytes" (Bytes.make 1000 'b')
+
+let hash_table () =
+  let table = Hashtbl.create 10 in
+  for i = 1 to 5000 do
+    Hashtbl.replace table (string_of_int i) (i, float i)
+  done;
+  same "hash table" table;
+  let copy = marked table in
+  check_int "length" 5000 (Hashtbl.length copy);
+  check_bool "found" true (Hashtbl.find copy "77" = (77, 77.));
+  check_bool "missed" false (Hashtbl.mem copy "x");
+  check_int "iterated" 5000 (Hashtbl.fold (fun _ _ n -> n + 1) copy 0)
+
+let immediates () =
+  List.iter
+    (fun v ->
+      let p, { Ancient.i_size } = Ancient.mark_info v in
+      check_int "size" 0 i_size;
+      check_bool "itself" true (Ancient.follow p == v);
+      check_bool "is ancient" false (Ancient.is_ancient v);
+      Ancient.delete p;
+      raises_invalid "deleted twice" (fun () -> Ancient.delete p);
+      raises_invalid "followed after" (fun () -> Ancient.follow p))
+    [ Obj.repr []; Obj.repr 0; Obj.repr (-1); Obj.repr None; Obj.repr () ];
+  check_bool "no address" true (Ancient.address_of [] = 0n)
+
+let size () =
+  let _, { Ancient.i_size } = Ancient.mark_info [| Sys.opaque_identity 1; 2; 3 |] in
+  check_int "three fields" (if native then i_size else 32) i_size;
+  let _, { Ancient.i_size } = Ancient.mark_info (Array.init 3 Fun.id) in
+  check_int "header and three fields" 32 i_size;
+  let _, { Ancient.i_size } = Ancient.mark_info (List.init 10 string_of_int) in
+  check_int "ten cells and strings" (10 * (24 + 16)) i_size
+
+let address () =
+  let v = marked (Array.init 3 Fun.id) in
+  let a = Ancient.address_of v in
+  Gc.compact ();
+  check_bool "stays" true (a = Ancient.address_of v && a <> 0n && Nativeint.rem a 8n = 0n)
+
+let empty () =
+  let v = ([||], fresh "", [], String.make 0 ' ', Array.sub [| 1 |] 0 0) in
+  same "empty things" v;
+  let a, b, _, _, c = marked v in
+  check_int "lengths" 0 (Array.length a + String.length b + Array.length c);
+  check_bool "append" true (Array.append a [| 1 |] = [| 1 |]);
+  check_bool "alone" true (marked [||] = [||])
+
+let static_list = [ "static"; "data" ]
+let static_int64 = 77L
+
+(* In a native program literals are static: kept where they are. In bytecode they are
+   ordinary blocks. *)
+let static () =
+  let kept what v =
+    let copy = marked v in
+    check_bool what true (copy = v);
+    check_bool (what ^ ": kept") native (copy == v)
+  in
+  kept "list" static_list;
+  kept "int64" static_int64;
+  let a, b = marked (static_list, Sys.opaque_identity 1) in
+  check_bool "inside" native (a == static_list);
+  check_int "beside" 1 b;
+  check_bool "equal" true (a = static_list)
+
+let sharing () =
+  let s = fresh "shared" in
+  let a = marked [| s; s; fresh "shared" |] in
+  check_bool "kept" true (a.(0) == a.(1));
+  check_bool "not invented" true (a.(0) != a.(2))
+
+let cycles () =
+  let rec l = Sys.opaque_identity 1 :: 2 :: l in
+  let c = marked l in
+  check_bool "the way round" true (List.tl (List.tl c) == c);
+  check_int "first" 1 (List.hd c);
+  let r = { name = fresh "self"; count = 1; weight = 0.; next = None } in
+  Obj.set_field (Obj.repr r) 3 (Obj.repr (Some r));
+  match (marked r).next with
+  | Some r' -> (
+      check_string "name" "self" r'.name;
+      match r'.next with
+      | Some r'' -> check_bool "cycle" true (r'' == r')
+      | None -> Alcotest.fail "cut")
+  | None -> Alcotest.fail "cut"
+
+let already_ancient () =
+  let inner = marked (List.init 100 string_of_int) in
+  let p, { Ancient.i_size } = Ancient.mark_info (Some inner) in
+  check_int "one block only" 16 i_size;
+  check_bool "not copied" true (Ancient.follow p = Some inner);
+  (match Ancient.follow p with
+  | Some i -> check_bool "the same" true (i == inner)
+  | None -> Alcotest.fail "none");
+  let q, { Ancient.i_size } = Ancient.mark_info inner in
+  check_int "nothing" 0 i_size;
+  check_bool "itself" true (Ancient.follow q == inner);
+  Ancient.delete q;
+  Ancient.delete p;
+  check_bool "what it referred to stays" true (inner = List.init 100 string_of_int)
+
+let closures () =
+  let k = Sys.opaque_identity 10 in
+  let s = fresh "env" in
+  let add x = x + k and add3 a b c = a + b + c + k and name () = s in
+  let rec even n = if n = 0 then k > 0 else odd (n - 1)
+  and odd n = if n = 0 then k < 0 else even (n - 1) in
+  let a, a3, n, e, o, partial = marked (add, add3, name, even, odd, add3 1 2) in
+  Gc.compact ();
+  check_int "one argument" 15 (a 5);
+  check_int "three" 16 (a3 1 2 3);
+  check_string "environment" "env" (n ());
+  check_bool "mutual" true (e 10 && not (o 10));
+  check_int "partial" 16 (partial 3);
+  check_bool "deep" true (marked [ odd ] |> fun l -> (List.hd l) 7)
+
+class counter (start : int) =
+  object (self)
+    val mutable n = start
+    val label = fresh "label"
+    method get = n
+    method twice = 2 * self#get
+    method label = label
+  end
+
+let objects () =
+  let o = new counter (Sys.opaque_identity 21) in
+  let c = marked o in
+  Gc.compact ();
+  check_int "method" 21 c#get;
+  check_int "self" 42 c#twice;
+  check_string "field" "label" c#label;
+  check_int "same identity" (Oo.id o) (Oo.id c);
+  check_bool "equal" true (compare o c = 0)
+
+let bigarrays () =
+  let open Bigarray in
+  let a = Array2.init Float64 C_layout 30 20 (fun i j -> float ((i * 100) + j)) in
+  let sub = Array2.sub_left a 10 5 in
+  let c, d = marked (a, sub) in
+  Gc.full_major ();
+  check_bool "equal" true (compare a c = 0 && compare sub d = 0);
+  check_int "hash" (Hashtbl.hash a) (Hashtbl.hash c);
+  check_string "marshalled" (bytes (a, sub)) (bytes (c, d));
+  Array2.set a 0 0 99.;
+  check_bool "data of its own" true (Array2.get c 0 0 = 0.);
+  let s = Array2.sub_left c 3 2 in
+  Gc.full_major ();
+  check_bool "sub" true (Array2.get s 1 5 = 405.);
+  check_int "reshape" 600 (Array1.dim (reshape_1 (genarray_of_array2 c) 600));
+  let e = Array1.create Char C_layout 0 in
+  check_int "empty" 0 (Array1.dim (marked e));
+  let odd = Array1.init Int8_unsigned Fortran_layout 13 Fun.id in
+  check_bool "odd length" true (compare (marked odd) odd = 0)
+
+let custom_arithmetic () =
+  let a, b, c = marked (Int64.of_string "123456789012", 5l, 7n) in
+  check_bool "int64" true (Int64.add a 1L = 123456789013L);
+  check_bool "int32" true (Int32.mul b 2l = 10l);
+  check_bool "nativeint" true (Nativeint.succ c = 8n);
+  check_bool "both ways" true (compare a 1L > 0 && compare 1L a < 0);
+  let d = Obj.repr a |> Obj.dup in
+  Gc.full_major ();
+  check_bool "dup" true (Obj.obj d = a)
+
+exception Mine of string
+
+type ext = ..
+type ext += Here of int
+
+let refused what text v =
+  match Ancient.mark v with
+  | _ -> Alcotest.failf "%s: not refused" what
+  | exception Invalid_argument got -> check_string what ("Ancient.mark: " ^ text) got
+
+let refusals () =
+  let k = Sys.opaque_identity 1 in
+  let delayed = lazy (k + 1) in
+  refused "lazy" "lazy value not forced yet at the root" delayed;
+  refused "lazy inside" "lazy value not forced yet at field 1 of field 0" [ (k, delayed) ];
+  check_int "and is as it was" 2 (Lazy.force delayed);
+  refused "mutex" "custom block \"_mutex\" at field 1" (k, Mutex.create ());
+  refused "channel" "custom block \"_chan\" at field 0" [| stdout |];
+  refused "proxy" "abstract block at field 0" [| Ancient.mark 1 |];
+  refused "exception"
+    "exception or extension constructor Dune__exe__Test_mark.Mine at field 0" (Mine "x");
+  refused "extension"
+    "exception or extension constructor Dune__exe__Test_mark.Here at field 0 of field 0"
+    [ Here k ];
+  refused "at the end of a long list"
+    "lazy value not forced yet at field 0 of field 1 (1000 times)"
+    (List.init 1000 (fun _ -> lazy 1 |> fun l -> ignore (Lazy.force l); l) @ [ delayed ] @ [])
+  [@ocamlformat "disable"]
+
+let refused_leaves_nothing () =
+  let big = List.init 1000 string_of_int in
+  let k = Sys.opaque_identity 1 in
+  for _ = 1 to 100 do
+    match Ancient.mark (big, lazy (k + 1)) with
+    | _ -> Alcotest.fail "not refused"
+    | exception Invalid_argument _ -> ()
+  done;
+  same "afterwards" big
+
+let predefined_exceptions () =
+  if native then begin
+    let e = marked [ Not_found; Invalid_argument (fresh "x") ] in
+    check_bool "caught by its name" true
+      (match raise (List.hd e) with exception Not_found -> true | _ -> false);
+    check_bool "with its argument" true
+      (match raise (List.nth e 1) with
+      | exception Invalid_argument s -> s = "x"
+      | _ -> false)
+  end
+  else
+    match Ancient.mark [ Not_found ] with
+    | _ -> Alcotest.fail "not refused"
+    | exception Invalid_argument _ -> ()
+
+let continuation () =
+  let open Effect in
+  let open Effect.Deep in
+  let module M = struct
+    type _ Effect.t += Ask : unit Effect.t
+  end in
+  let refused = ref false in
+  match_with
+    (fun () -> perform M.Ask)
+    ()
+    {
+      retc = Fun.id;
+      exnc = raise;
+      effc =
+        (fun (type a) (e : a Effect.t) ->
+          match e with
+          | M.Ask ->
+              Some
+                (fun (k : (a, _) continuation) ->
+                  (match Ancient.mark k with
+                  | _ -> ()
+                  | exception Invalid_argument text ->
+                      refused := text = "Ancient.mark: continuation at the root");
+                  continue k ())
+          | _ -> None);
+    };
+  check_bool "refused" true !refused
+
+let proxy_dropped () =
+  let values = List.init 100 (fun n -> marked (List.init n string_of_int)) in
+  Gc.compact ();
+  List.iteri (fun n v -> check_bool "stays" true (v = List.init n string_of_int)) values
+
+let proxies_are_opaque () =
+  let p = Ancient.mark [ Sys.opaque_identity 1 ] in
+  raises_invalid "compare" (fun () -> compare p (Ancient.mark [ 2 ]));
+  raises_invalid "marshal" (fun () -> bytes p)
+
+(* Runs under `ulimit -s 8192`: see [long_list]. *)
 let () =
-  run "ancient: mark"
+  role "long list" (fun _ ->
+      let n = 5_000_000 in
+      let rec build n acc = if n = 0 then acc else build (n - 1) (n :: acc) in
+      let p = Ancient.mark (build n []) in
+      Gc.compact ();
+      let rec sum acc = function [] -> acc | x :: l -> sum (acc + x) l in
+      if sum 0 (Ancient.follow p) <> n * (n + 1) / 2 then failwith "wrong sum";
+      Ancient.delete p)
+
+let long_list () =
+  Unix.putenv "HH_SHARED_TEST_ROLE" "long list";
+  let command =
+    Printf.sprintf "ulimit -S -s 8192 && exec %s" (Filename.quote Sys.executable_name)
+  in
+  wait_ok (Unix.create_process "/bin/sh" [| "sh"; "-c"; command |] Unix.stdin Unix.stdout
+             Unix.stderr)
+  [@ocamlformat "disable"]
+
+let forked () =
+  let v = marked (Array.init 100_000 string_of_int) in
+  let check () = Array.iteri (fun i s -> if s <> string_of_int i then failwith s) v in
+  let children =
+    List.init 3 (fun _ ->
+        fork (fun () ->
+            check ();
+            Gc.compact ();
+            let own = Ancient.mark (List.init 1000 string_of_int) in
+            check ();
+            Ancient.delete own;
+            let big = Ancient.mark (Array.init 10_000 string_of_int) in
+            Ancient.delete big))
+  in
+  List.iter wait_ok children;
+  check ()
+
+let () =
+  run "ancient mark"
     [
-      ( "basic",
+      ( "values",
         [
-          test "list" (fun () ->
-              let l = List.init 1000 (fun i -> (i, string_of_int i)) in
-              let p = Ancient.mark l in
-              Gc.compact ();
-              check_bool "equal" true (compare (Ancient.follow p) l = 0);
-              check_bool "is" true (Ancient.is_ancient (Ancient.follow p));
-              Ancient.delete p;
-              raises_invalid "twice" (fun () -> Ancient.delete p);
-              raises_invalid "follow" (fun () -> Ancient.follow p));
+          test "plain" plain;
+          test "hash table" hash_table;
+          test "immediates" immediates;
+          test "empty" empty;
+          test "static" static;
+          test "sharing" sharing;
+          test "cycles" cycles;
+          test "already ancient" already_ancient;
+          test "closures" closures;
+          test "objects" objects;
+          test "bigarrays" bigarrays;
+          test "int64 and the like" custom_arithmetic;
+          test "predefined exceptions" predefined_exceptions;
+          test "5 million cells under 8 MB of stack" long_list;
+        ] );
+      ( "proxies",
+        [
+          test "size" size;
+          test "address" address;
+          test "dropped" proxy_dropped;
+          test "opaque" proxies_are_opaque;
+          test "forked" forked;
+        ] );
+      ( "refused",
+        [
+          test "by name and path" refusals;
+          test "leaving nothing" refused_leaves_nothing;
+          test "continuation" continuation;
         ] );
     ]

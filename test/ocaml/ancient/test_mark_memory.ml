@@ -1,0 +1,174 @@
+(* What delete gives back, what is used again, and what stale pointers do. *)
+
+open Test_support
+
+let megabyte = 1 lsl 20
+let big n = Array.init n string_of_int
+
+let falls () =
+  let before = resident_bytes () in
+  let p, { Ancient.i_size } = Ancient.mark_info (big 1_000_000) in
+  Gc.compact ();
+  let held = resident_bytes () in
+  check_bool "it is large" true (i_size > 20 * megabyte && held - before > i_size * 3 / 4);
+  Ancient.delete p;
+  let after = resident_bytes () in
+  check_bool
+    (Printf.sprintf "it falls: %d, %d, %d" before held after)
+    true
+    (held - after > i_size * 9 / 10)
+
+let again_and_again () =
+  let v = big 100_000 in
+  Ancient.delete (Ancient.mark v);
+  let before = resident_bytes () and maps = mappings () in
+  for _ = 1 to 100 do
+    Ancient.delete (Ancient.mark v)
+  done;
+  (* 100 times some 3 MB: the addresses are never used again. *)
+  check_bool "no growth" true (resident_bytes () - before < 8 * megabyte);
+  check_bool "few mappings" true (mappings () - maps < 500)
+
+let in_order () =
+  let small n = [ n; n + 1; n + 2 ] in
+  let cycle () =
+    for n = 1 to 1_000_000 do
+      let p = Ancient.mark (small n) in
+      if List.hd (Ancient.follow p) <> n then failwith "wrong";
+      Ancient.delete p
+    done
+  in
+  cycle ();
+  Gc.full_major ();
+  let before = resident_bytes () and maps = mappings () in
+  cycle ();
+  Gc.full_major ();
+  check_bool "no growth" true (resident_bytes () - before < 4 * megabyte);
+  check_bool "as many mappings" true (mappings () - maps < 20)
+
+let at_random () =
+  let random = Random.State.make [| 7 |] in
+  let live = Array.init 100_000 (fun n -> Some (Ancient.mark [ n ], n)) in
+  let step () =
+    let at = Random.State.int random (Array.length live) in
+    (match live.(at) with
+    | Some (p, n) ->
+        if List.hd (Ancient.follow p) <> n then failwith "wrong";
+        Ancient.delete p
+    | None -> ());
+    let n = Random.State.int random 1_000_000 in
+    let v = List.init (1 + Random.State.int random 10) (fun i -> n + i) in
+    live.(at) <- Some (Ancient.mark v, n)
+  in
+  for _ = 1 to 500_000 do
+    step ()
+  done;
+  Gc.compact ();
+  let before = resident_bytes () and maps = mappings () in
+  for _ = 1 to 500_000 do
+    step ()
+  done;
+  Gc.compact ();
+  check_bool "no growth" true (resident_bytes () - before < 6 * megabyte);
+  check_bool "as many mappings" true (mappings () - maps < 20);
+  let backwards = Array.copy live in
+  Array.sort (fun _ _ -> Random.State.int random 3 - 1) backwards;
+  Array.iter (function Some (p, _) -> Ancient.delete p | None -> ()) backwards
+  [@ocamlformat "disable"]
+
+(* Pointers into deleted values, wherever the collector may meet one. *)
+let stale make =
+  let p = Ancient.mark (make ()) in
+  let v = Obj.repr (Ancient.follow p) in
+  let inner = Obj.field v 0 in
+  let old_block = Array.make 10 v in
+  Gc.full_major ();
+  let young = [| v; inner |] in
+  let weak = Weak.create 4 in
+  Weak.set weak 0 (Some v);
+  Weak.set weak 1 (Some inner);
+  let ephemerons = Ephemeron.K1.make v (Obj.repr (ref inner)) in
+  let data = Ephemeron.K1.make (Obj.repr (ref 1)) v in
+  let table = Hashtbl.create 4 in
+  Hashtbl.replace table 1 v;
+  Hashtbl.replace table 2 inner;
+  let closure () = ignore (Sys.opaque_identity (v, inner)) in
+  let forced = lazy (Sys.opaque_identity v) in
+  ignore (Lazy.force forced);
+  Gc.minor ();
+  let stack_holds depth =
+    let rec deep n v =
+      if n = 0 then Gc.full_major () else deep (n - 1) (Sys.opaque_identity v);
+      ignore (Sys.opaque_identity v)
+    in
+    deep depth v
+  in
+  Ancient.delete p;
+  for _ = 1 to 3 do
+    Gc.minor ();
+    Gc.full_major ();
+    Gc.compact ();
+    stack_holds 50;
+    old_block.(3) <- Obj.repr (ref inner);
+    old_block.(4) <- young.(0);
+    young.(1) <- Obj.repr [ 1 ];
+    Hashtbl.replace table 3 (Hashtbl.find table 1);
+    Weak.set weak 2 (Weak.get weak 0);
+    ignore (Weak.check weak 1);
+    ignore (Ephemeron.K1.query ephemerons v);
+    closure ()
+  done;
+  ignore (Sys.opaque_identity (old_block, young, weak, ephemerons, data, table, forced));
+  check_bool "not ancient any more" false (Ancient.is_ancient v)
+
+let stale_large () =
+  stale (fun () -> Array.init 3000 string_of_int);
+  stale (fun () -> Array.init 300_000 string_of_int)
+
+let stale_small () = stale (fun () -> Array.init 3 string_of_int)
+
+let deleted_is_refused () =
+  let p = Ancient.mark (Array.init 3000 string_of_int) in
+  let v = Ancient.follow p in
+  Ancient.delete p;
+  match Ancient.mark (Some v) with
+  | _ -> Alcotest.fail "not refused"
+  | exception Invalid_argument text ->
+      check_string "named" "Ancient.mark: deleted value at field 0" text
+
+let limit_of_address_space () =
+  let command =
+    Printf.sprintf "ulimit -v 3000000 && exec %s" (Filename.quote Sys.executable_name)
+  in
+  Unix.putenv "HH_SHARED_TEST_ROLE" "limited";
+  wait_ok
+    (Unix.create_process "/bin/sh" [| "sh"; "-c"; command |] Unix.stdin Unix.stdout
+       Unix.stderr)
+
+let () =
+  role "limited" (fun _ ->
+      (* Small values still fit; a large one is either marked or refused, with no harm. *)
+      let p = Ancient.mark [ Sys.opaque_identity 1 ] in
+      (match Ancient.mark (big 1_000_000) with
+      | q -> if (Ancient.follow q).(77) <> "77" then failwith "wrong"
+      | exception (Unix.Unix_error _ | Out_of_memory) -> ());
+      if Ancient.follow p <> [ 1 ] then failwith "wrong")
+
+let () =
+  run "ancient mark, memory"
+    [
+      ( "memory",
+        [
+          test "falls after delete" falls;
+          test "large, again and again" again_and_again;
+          test "two million small ones in order" in_order;
+          test "a million small ones at random" at_random;
+          test "under a limit of address space" limit_of_address_space;
+        ] );
+      ( "stale pointers",
+        [
+          test "into large values" stale_large;
+          test "into small values" stale_small;
+          test "are refused by name" deleted_is_refused;
+        ] );
+    ]
