@@ -60,7 +60,7 @@ fn runs(fields: impl Iterator<Item = usize>) -> impl Iterator<Item = (usize, usi
     }
     runs.into_iter().flat_map(|(field, times)| {
         let (copies, times) = if times == 2 { (2, 1) } else { (1, times) };
-        std::iter::repeat((field, times)).take(copies)
+        std::iter::repeat_n((field, times), copies)
     })
 }
 

@@ -240,10 +240,15 @@ let refusals () =
   refused "extension"
     "exception or extension constructor Dune__exe__Test_mark.Here at field 0 of field 0"
     [ Here k ];
+  let again = lazy (k + 1) in
   refused "at the end of a long list"
     "lazy value not forced yet at field 0 of field 1 (1000 times)"
-    (List.init 1000 (fun _ -> lazy 1 |> fun l -> ignore (Lazy.force l); l) @ [ delayed ] @ [])
-  [@ocamlformat "disable"]
+    (List.init 1001 (fun n ->
+         if n = 1000 then again
+         else
+           let l = lazy n in
+           ignore (Lazy.force l);
+           l))
 
 let refused_leaves_nothing () =
   let big = List.init 1000 string_of_int in
