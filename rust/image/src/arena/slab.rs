@@ -66,8 +66,10 @@ impl Slab {
         let at = (address - self.base) / WORD;
         bitmap::fill(&mut self.free, at, words, true);
         self.free_words += words;
-        let run = bitmap::run_around(&self.free, at, words, MOST_WORDS);
-        self.longest = self.longest.max(run.min(MOST_WORDS));
+        if self.longest < MOST_WORDS {
+            let run = bitmap::run_around(&self.free, at, words, MOST_WORDS);
+            self.longest = self.longest.max(run.min(MOST_WORDS));
+        }
     }
 }
 
