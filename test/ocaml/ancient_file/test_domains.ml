@@ -1,0 +1,86 @@
+(* Several domains, and signals that arrive while a writer waits. *)
+
+open Test_support
+open Values
+
+let in_file f () = with_temp_dir (fun dir -> f (Filename.concat dir "image"))
+
+let () =
+  role "keep busy" (fun args ->
+      let md = attach args.(0) in
+      let v = List.init 300_000 Fun.id in
+      for _ = 1 to 15 do
+        ignore (Ancient.share md 1 v)
+      done)
+
+(* Before any domain is spawned. *)
+let signals path =
+  let md = attach path in
+  ignore (Ancient.share md 0 0);
+  let count = ref 0 in
+  Sys.set_signal Sys.sigprof (Signal_handle (fun _ -> incr count));
+  let child = spawn "keep busy" [ path ] in
+  let ticker =
+    fork (fun () ->
+        let parent = Unix.getppid () in
+        for _ = 1 to 100 do
+          Unix.sleepf 0.002;
+          Unix.kill parent Sys.sigprof
+        done)
+  in
+  for i = 1 to 100 do
+    ignore (Ancient.share md 0 (List.init 100 (fun j -> (i, j))))
+  done;
+  wait_ok ticker;
+  wait_ok child;
+  Sys.set_signal Sys.sigprof Signal_ignore;
+  check_bool "signals came" true (!count > 0);
+  check_int "the last one" 100 (fst (List.hd (Ancient.follow (Ancient.get md 0))));
+  check_int "the other's" 300_000
+    (List.length (Ancient.follow (Ancient.get md 1) : int list))
+
+let domains path =
+  let stop = Atomic.make false in
+  let collector =
+    Domain.spawn (fun () ->
+        while not (Atomic.get stop) do
+          Gc.full_major ();
+          ignore (Sys.opaque_identity (List.init 10_000 string_of_int))
+        done)
+  in
+  let writer key =
+    Domain.spawn (fun () ->
+        (* Both make the file, or find it made. *)
+        let md = attach path in
+        for i = 1 to 60 do
+          let v = List.init (i * 20) (fun j -> (key, i, string_of_int j)) in
+          let v' = Ancient.follow (Ancient.share md key v) in
+          if compare v v' <> 0 then failwith "not what was shared";
+          match Ancient.get md (1 - key) with
+          | exception Not_found -> ()
+          | other ->
+              let l : (int * int * string) list = Ancient.follow other in
+              let k, n, _ = List.hd l in
+              if k <> 1 - key || List.length l <> n * 20 then failwith "the other's"
+        done;
+        Ancient.detach md)
+  in
+  let writers = List.map writer [ 0; 1 ] in
+  List.iter Domain.join writers;
+  Atomic.set stop true;
+  Domain.join collector;
+  let md = attach path in
+  for key = 0 to 1 do
+    let l : (int * int * string) list = Ancient.follow (Ancient.get md key) in
+    check_int "last" 1200 (List.length l)
+  done
+
+let () =
+  run "ancient file: domains"
+    [
+      ( "domains",
+        [
+          test "signals while waiting for another writer" (in_file signals);
+          test "two domains write, a third collects" (in_file domains);
+        ] );
+    ]
