@@ -50,6 +50,7 @@ impl<'s> Body<'s> {
             return Ok(None);
         }
         let mut window = storage.window(offset, room)?;
+        let room = room.min(window.maximum());
         if start > 0 {
             window.ensure(start)?;
             // SAFETY:

@@ -162,19 +162,30 @@ const WINDOWS: Scan = Scan {
     iter: 28,
 };
 
+/// The least address space that is worth a window, in bytes.
+const LEAST_WINDOW: u64 = 16 << 20;
+
 impl<'f> FileWindow<'f> {
-    fn new(file: &'f File, offset: u64, maximum: u64) -> Result<FileWindow<'f>> {
+    fn new(file: &'f File, offset: u64, mut maximum: u64) -> Result<FileWindow<'f>> {
         let skip = offset as usize % pages::STEP;
-        let claim = Claim::search(&WINDOWS.with_len(maximum as usize + skip));
-        let claim = file.named("map to write", claim)?;
-        Ok(FileWindow {
-            file,
-            claim,
-            offset,
-            maximum,
-            skip,
-            mapped: 0,
-        })
+        loop {
+            match Claim::search(&WINDOWS.with_len(maximum as usize + skip)) {
+                Ok(claim) => {
+                    return Ok(FileWindow {
+                        file,
+                        claim,
+                        offset,
+                        maximum,
+                        skip,
+                        mapped: 0,
+                    })
+                }
+                Err(error) if error.errno == libc::ENOMEM && maximum > LEAST_WINDOW => {
+                    maximum = maximum / 4 / PAGE_BYTES * PAGE_BYTES;
+                }
+                Err(error) => return file.named("map to write", Err(error)),
+            }
+        }
     }
 
     fn map_to(&mut self, bytes: u64) -> Result<()> {
@@ -207,6 +218,10 @@ impl<'f> FileWindow<'f> {
 impl Window for FileWindow<'_> {
     fn base(&self) -> *mut u8 {
         (self.claim.base() + self.skip) as *mut u8
+    }
+
+    fn maximum(&self) -> u64 {
+        self.maximum
     }
 
     fn ensure(&mut self, bytes: u64) -> Result<()> {

@@ -334,3 +334,7 @@ fn found_or_made(file: &File, base: u64, terms: &Terms) -> Result<(States, Optio
         return Ok((recover_image(file)?, Some(claim)));
     }
 }
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

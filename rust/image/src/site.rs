@@ -92,6 +92,9 @@ impl Site {
         let claim = match claim {
             Some(claim) => claim,
             None => Claim::at(base as usize, maximum as usize).map_err(|error| {
+                if error.errno != libc::EEXIST {
+                    return Error::from(error.within("claim addresses", path));
+                }
                 Error::Failed(format!(
                     "file {path}: must be mapped at {base:#x}, with {maximum} bytes of room, \
                      where this process has something else: {error}"

@@ -46,6 +46,10 @@ pub trait Window {
     /// The address of its first byte, good as long as the window.
     fn base(&self) -> *mut u8;
 
+    /// How many bytes it can have: what was asked for, or less where the process's limit on
+    /// address space says so.
+    fn maximum(&self) -> u64;
+
     /// Makes the first `bytes` of it writable. Fails if the file can't have so many there.
     fn ensure(&mut self, bytes: u64) -> Result<()>;
 

@@ -38,7 +38,7 @@ pub struct Writer<'s> {
 /// Makes an image of the empty file `storage`.
 ///
 /// The first superblock is written twice, as generations 1 and 2: when both are there, the file
-/// exists. A crash before leaves a file that [`crate::recover`] takes for new.
+/// exists. A crash before leaves a file that recovery takes for new.
 pub fn create(storage: &dyn Storage, identity: Identity, durability: Durability) -> Result<()> {
     storage.reserve(HEADER_BYTES)?;
     for (generation, offset) in (1..).zip(SLOTS) {

@@ -158,6 +158,10 @@ impl Window for Memory<'_> {
         self.memory.borrow_mut().as_mut_ptr().cast()
     }
 
+    fn maximum(&self) -> u64 {
+        self.memory.borrow().len() as u64 * 8
+    }
+
     fn ensure(&mut self, bytes: u64) -> Result<()> {
         assert!(
             bytes <= self.memory.borrow().len() as u64 * 8,

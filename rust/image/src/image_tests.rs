@@ -1,0 +1,181 @@
+//! Real files, attached by this process: making, growing, holding, refusing.
+
+use super::*;
+use crate::pins::Pins;
+use crate::superblock::{Root, HEADER_BYTES, SLOT_BYTES};
+use std::fs::{self, OpenOptions};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+const TERMS: Terms = Terms {
+    ops_page: 0x5500_1000_0000,
+    ocaml: 503,
+    durability: Durability::Memory,
+};
+
+/// A file that is removed at the end.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str) -> Temporary {
+        let path = std::env::temp_dir().join(format!("hh-image-{}-{name}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        Temporary(path)
+    }
+
+    fn open(&self) -> fs::File {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.0)
+            .unwrap()
+    }
+
+    fn attach(&self) -> Result<Image> {
+        Image::attach(self.open().as_fd(), 0, TERMS)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Shares a block of `words` words that all are `fill`.
+fn share(image: &Image, key: u64, words: u64, fill: u64) -> Result<()> {
+    let (locked, key) = (image.wait_lock()?, Key::Int(key));
+    let mut writer = image.writer(&locked)?;
+    let built = image.build(&mut writer, &key, |body| {
+        let bytes = words * 8 + 8;
+        if bytes > body.room() {
+            return Ok::<_, Error>(None);
+        }
+        body.ensure(bytes)?;
+        let base = body.base().cast::<u64>();
+        // SAFETY: `ensure` made `words + 1` words writable.
+        unsafe {
+            base.write(words << 10 | 0x300);
+            (1..=words as usize).for_each(|index| base.add(index).write(fill));
+        }
+        body.set_blocks(bytes, 8, 1);
+        Ok(Some(()))
+    })?;
+    let (writer, _) = image.publish(writer, &key, built)?;
+    image.keep(writer);
+    Ok(())
+}
+
+/// The words of a key's block, as this process sees them.
+fn words(image: &Image, key: u64) -> &'static [u64] {
+    let located = image.get(&Key::Int(key)).unwrap().unwrap();
+    // SAFETY: the block is held and mapped until the file is detached.
+    unsafe {
+        let header = *(located.value as *const u64).sub(1);
+        std::slice::from_raw_parts(located.value as *const u64, (header >> 10) as usize)
+    }
+}
+
+#[test]
+fn what_is_shared_is_read_at_its_address() {
+    let file = Temporary::new("share");
+    let image = file.attach().unwrap();
+    share(&image, 0, 10, 5).unwrap();
+    // More than the window's first step, and more than a huge page.
+    share(&image, 1_000_000, 1 << 19, 6).unwrap();
+    assert!(words(&image, 0).iter().all(|word| *word == 5));
+    let large = words(&image, 1_000_000);
+    assert!(large.len() == 1 << 19 && large.iter().all(|word| *word == 6));
+    assert_eq!(image.max_key().unwrap(), Some(1_000_000));
+    assert_eq!(image.length().unwrap(), 2);
+    assert!(image.get(&Key::Int(1)).unwrap().is_none());
+    // Again, while it is attached: the same block.
+    let twice = file.attach().unwrap();
+    assert_eq!(words(&twice, 0).as_ptr(), words(&image, 0).as_ptr());
+    image.detach().unwrap();
+    share(&twice, 2, 3, 7).unwrap();
+    assert_eq!(words(&twice, 2), [7, 7, 7]);
+    twice.detach().unwrap();
+    // And after it was detached: where it was.
+    let again = file.attach().unwrap();
+    assert_eq!(words(&again, 0), [5; 10]);
+    again.detach().unwrap();
+}
+
+#[test]
+fn an_interrupted_creation_is_done_again() {
+    let identity = Identity {
+        nonce: [1, 2],
+        base: 1 << 44,
+        maximum: 1 << 30,
+        ops_page: TERMS.ops_page,
+    };
+    let first = Superblock {
+        identity,
+        generation: 1,
+        file_bytes: HEADER_BYTES,
+        ocaml: 0,
+        root: Root::default(),
+    };
+    for written in [0, 3, 8, 100, SLOT_BYTES - 1] {
+        let file = Temporary::new(&format!("creation-{written}"));
+        let mut bytes = vec![0; HEADER_BYTES as usize];
+        bytes[..written].copy_from_slice(&first.encode()[..written]);
+        fs::write(&file.0, &bytes).unwrap();
+        let image = file.attach().unwrap();
+        share(&image, 0, 4, 9).unwrap();
+        assert_eq!(words(&image, 0), [9; 4], "{written} bytes");
+        image.detach().unwrap();
+    }
+}
+
+#[test]
+fn a_file_for_another_page_of_operations_is_refused() {
+    let file = Temporary::new("ops");
+    file.attach().unwrap().detach().unwrap();
+    let other = Terms {
+        ops_page: 0x5500_2000_0000,
+        ..TERMS
+    };
+    let error = Image::attach(file.open().as_fd(), 0, other)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("0x550010000000") && error.contains("hh-image"),
+        "{error}"
+    );
+}
+
+#[test]
+fn pins_of_many_places_become_one_and_are_seen_by_others() {
+    let file = Temporary::new("pins");
+    file.attach().unwrap().detach().unwrap();
+    let (reader, writer) = (File::open(file.open().as_fd()).unwrap(), file.open());
+    let writer = File::open(writer.as_fd()).unwrap();
+    let mut pins = Pins::new(&reader).unwrap();
+    pins.pin(8192, 4096, 1 << 30).unwrap();
+    pins.pin(12288, 4096, 1 << 30).unwrap();
+    assert!(pins.cover(8192, 8192) && !pins.cover(8192, 8193));
+    assert_eq!(writer.pinned(0, 1 << 30).unwrap(), Some((8192, 16384)));
+    assert_eq!(writer.pinned(16384, 1 << 30).unwrap(), None);
+    for place in 10..300 {
+        pins.pin(place * 8192, 4096, 1 << 30).unwrap();
+    }
+    assert_eq!(writer.pinned(1 << 29, 4096).unwrap(), Some((0, 1 << 30)));
+    drop(pins);
+    assert_eq!(writer.pinned(0, 1 << 30).unwrap(), None);
+}
+
+#[test]
+fn one_writer_at_a_time() {
+    let file = Temporary::new("lock");
+    let image = file.attach().unwrap();
+    let locked = image.try_lock().unwrap().unwrap();
+    assert!(image.try_lock().unwrap().is_none());
+    drop(locked);
+    assert!(image.try_lock().unwrap().is_some());
+    image.detach().unwrap();
+}
