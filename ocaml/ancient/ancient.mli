@@ -31,7 +31,7 @@ type 'a ancient
 (** The type for proxies of ancient values of type ['a]. The value outlives its proxy: it
     stays until {!delete}. Comparing or marshalling a proxy raises. *)
 
-(** {1:mark Marking} *)
+(** {1:marking Marking} *)
 
 val mark : 'a -> 'a ancient
 (** [mark v] is a proxy of a deep copy of [v] outside of the OCaml heap. [v] is left as it

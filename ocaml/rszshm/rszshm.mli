@@ -150,7 +150,7 @@ val enodata : Unix.error
 (** [enodata] is the original's [ENODATA], which {!Unix} has no name for:
     [EUNKNOWNERR 61]. The file is not, or no longer, a valid region. *)
 
-(** {1:data Data} *)
+(** {1:bytes Data} *)
 
 val data : t -> (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
 (** [data t] is the region's data as far as they are mapped in this process now, not
