@@ -1,0 +1,25 @@
+//! The lock-free files of the shared heap, compiled against loom's atomics: the shipped source
+//! itself, by its path. `tests/` has the models.
+#![allow(dead_code, unused_imports)]
+
+/// loom's atomics, in the place of the machine's.
+pub mod sync {
+    pub use loom::sync::atomic::{AtomicU64, Ordering};
+}
+
+#[path = "../../../../rust/heap/src/alloc.rs"]
+pub mod alloc;
+#[path = "../../../../rust/heap/src/backing.rs"]
+pub mod backing;
+#[path = "../../../../rust/heap/src/chunks.rs"]
+pub mod chunks;
+#[path = "../../../../rust/heap/src/error.rs"]
+pub mod error;
+#[path = "../../../../rust/heap/src/info.rs"]
+mod info;
+#[path = "../../../../rust/heap/src/layout.rs"]
+mod layout;
+#[path = "../../../../rust/heap/src/locals.rs"]
+pub mod locals;
+#[path = "../../../../rust/heap/src/table.rs"]
+pub mod table;

@@ -1,0 +1,1 @@
+//! Tests of the shared heap that need more than the standard library: see `tests/`.
