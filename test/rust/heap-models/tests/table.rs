@@ -144,6 +144,42 @@ fn a_lookup_beside_an_add_sees_nothing_or_the_whole_object() {
 }
 
 #[test]
+fn a_lookup_at_home_sees_nothing_or_the_whole_object() {
+    loom::model(|| {
+        let shared = Shared::new(2);
+        // Somebody was there already: nothing but the address says that the object is whole.
+        shared.add(1, 0).unwrap();
+        shared
+            .table()
+            .remove(Hash::from_word(1), &shared.tallies[0]);
+        let writer = start(&shared, |shared| shared.add(1, 1).unwrap());
+        let found = shared.get(1);
+        assert!(found == 0 || found == 16);
+        writer.join().unwrap();
+        assert_eq!(shared.get(1), 16);
+    });
+}
+
+#[test]
+fn of_two_removals_one_counts() {
+    loom::model(|| {
+        let shared = Shared::new(2);
+        shared.add(1, 0).unwrap();
+        let remove = |n: usize| {
+            start(&shared, move |shared| {
+                shared
+                    .table()
+                    .remove(Hash::from_word(1), &shared.tallies[n])
+            })
+        };
+        let (a, b) = (remove(0), remove(1));
+        let removed = (a.join().unwrap(), b.join().unwrap());
+        assert!(matches!(removed, (8, 0) | (0, 8)), "{removed:?}");
+        assert_eq!(shared.stats(), (1, 0));
+    });
+}
+
+#[test]
 fn whoever_was_told_of_an_add_finds_it() {
     loom::model(|| {
         let shared = Shared::new(4);
@@ -248,12 +284,17 @@ fn a_chunk_that_looks_ready_has_its_pages() {
                 chunks.ensure(0, &chunk.1).unwrap();
             })
         };
-        let chunks = Chunks::new(std::slice::from_ref(&chunk.0), 16);
-        if chunks.ready(0) {
-            // SAFETY: loom checks that nobody writes it.
-            assert_eq!(chunk.1 .0.with(|pages| unsafe { *pages }), 1);
-        }
+        let reader = {
+            let chunk = chunk.clone();
+            thread::spawn(move || {
+                if Chunks::new(std::slice::from_ref(&chunk.0), 16).ready(0) {
+                    // SAFETY: loom checks that nobody writes it.
+                    assert_eq!(chunk.1 .0.with(|pages| unsafe { *pages }), 1);
+                }
+            })
+        };
         writer.join().unwrap();
-        assert!(chunks.ready(0));
+        reader.join().unwrap();
+        assert!(Chunks::new(std::slice::from_ref(&chunk.0), 16).ready(0));
     });
 }
