@@ -5,6 +5,7 @@
 //! from [`sync`] only.
 #![warn(clippy::all)]
 
+pub mod buffer;
 pub mod claim;
 mod error;
 pub mod memfd;
@@ -12,6 +13,7 @@ pub mod pages;
 pub mod registry;
 pub mod rszshm;
 mod scan;
+pub mod scratch;
 pub mod sync;
 pub mod sys;
 mod tombstone;

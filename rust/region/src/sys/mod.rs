@@ -1,10 +1,12 @@
 //! Every system call of the house, each a thin function that answers with a [`crate::Result`].
 //! No policy: what a failure means is decided by the callers.
 
+mod buffer;
 mod file;
 mod lock;
 mod memory;
 
+pub use buffer::*;
 pub use file::*;
 pub use lock::*;
 pub use memory::*;

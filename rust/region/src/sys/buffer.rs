@@ -1,0 +1,97 @@
+//! What buffers outside of any claim need: mappings where the kernel likes, and bytes moved
+//! between them and descriptors by one call each, never retried.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::error::{Error, Result};
+use crate::sys::Sharing;
+
+const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+fn map(hint: usize, len: usize, prot: i32, flags: i32, fd: i32, offset: i64) -> Result<usize> {
+    // SAFETY: without MAP_FIXED, mmap replaces no mapping, whatever the hint.
+    let got = unsafe { libc::mmap(hint as *mut _, len, prot, flags, fd, offset) };
+    if got == libc::MAP_FAILED {
+        return Err(Error::last("mmap", format!("{len} bytes")));
+    }
+    Ok(got as usize)
+}
+
+/// Maps `len` private zero bytes near `hint` (0: anywhere), readable and writable, and
+/// executable if asked; the address. Replaces nothing.
+pub fn map_zeroes_near(hint: usize, len: usize, executable: bool) -> Result<usize> {
+    let exec = if executable { libc::PROT_EXEC } else { 0 };
+    map(
+        hint,
+        len,
+        READ_WRITE | exec,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        -1,
+        0,
+    )
+}
+
+/// Maps `len` bytes of `fd` from `offset` on, a multiple of the page size, near `hint` (0:
+/// anywhere), readable and writable; the address. Replaces nothing.
+pub fn map_file_near(
+    hint: usize,
+    len: usize,
+    sharing: Sharing,
+    fd: BorrowedFd<'_>,
+    offset: u64,
+) -> Result<usize> {
+    let flags = match sharing {
+        Sharing::Shared => libc::MAP_SHARED,
+        Sharing::Private => libc::MAP_PRIVATE,
+    };
+    let offset = i64::try_from(offset)
+        .map_err(|_| Error::new(libc::EOVERFLOW, "mmap", format!("file offset {offset}")))?;
+    map(hint, len, READ_WRITE, flags, fd.as_raw_fd(), offset)
+}
+
+fn moved(answer: isize, op: &'static str) -> Result<usize> {
+    usize::try_from(answer).map_err(|_| Error::last(op, ""))
+}
+
+/// `read(2)`: how many bytes were read.
+///
+/// # Safety
+/// - Nobody relies on the `len` bytes at `to`: what is writable there may be written to.
+pub unsafe fn read_into(fd: BorrowedFd<'_>, to: *mut u8, len: usize) -> Result<usize> {
+    // SAFETY: by this function's contract; the kernel answers EFAULT for what is not mapped.
+    moved(
+        unsafe { libc::read(fd.as_raw_fd(), to.cast(), len) },
+        "read",
+    )
+}
+
+/// `write(2)`: how many bytes were written. Memory that is not mapped is `EFAULT`.
+pub fn write_from(fd: BorrowedFd<'_>, from: *const u8, len: usize) -> Result<usize> {
+    // SAFETY: changes no memory; the kernel checks the range that it reads.
+    moved(
+        unsafe { libc::write(fd.as_raw_fd(), from.cast(), len) },
+        "write",
+    )
+}
+
+/// `recv(2)` with flags (`MSG_*`): how many bytes were received.
+///
+/// # Safety
+/// - Nobody relies on the `len` bytes at `to`: what is writable there may be written to.
+pub unsafe fn recv_into(fd: BorrowedFd<'_>, to: *mut u8, len: usize, flags: i32) -> Result<usize> {
+    // SAFETY: as `read_into`.
+    moved(
+        unsafe { libc::recv(fd.as_raw_fd(), to.cast(), len, flags) },
+        "recv",
+    )
+}
+
+/// `send(2)` with flags (`MSG_*`): how many bytes were sent. Memory that is not mapped is
+/// `EFAULT`.
+pub fn send_from(fd: BorrowedFd<'_>, from: *const u8, len: usize, flags: i32) -> Result<usize> {
+    // SAFETY: changes no memory; the kernel checks the range that it reads.
+    moved(
+        unsafe { libc::send(fd.as_raw_fd(), from.cast(), len, flags) },
+        "send",
+    )
+}
