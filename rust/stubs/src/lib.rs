@@ -7,6 +7,7 @@
 mod ancient;
 mod ancient_file;
 mod classify;
+mod netsys_mem;
 mod ops_page;
 mod raise;
 mod rszshm;

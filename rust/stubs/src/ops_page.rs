@@ -49,7 +49,7 @@ const LAID: i32 = -1;
 
 impl Builtin {
     /// The address of this process's own operations.
-    fn own(self) -> usize {
+    pub(crate) fn own(self) -> usize {
         let record = match self {
             Builtin::Int64 => &raw const caml_int64_ops,
             Builtin::Int32 => &raw const caml_int32_ops,

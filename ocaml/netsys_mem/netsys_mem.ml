@@ -1,0 +1,386 @@
+(* Checked doors to the stubs of rust/stubs/src/netsys_mem: each function here owns the checks and
+   their messages, each stub moves bytes. *)
+
+type memory = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
+
+let word = Sys.word_size / 8
+let length : memory -> int = Bigarray.Array1.dim
+let invalid fmt = Printf.ksprintf (fun s -> invalid_arg ("Netsys_mem." ^ s)) fmt
+
+(* [dim - len] cannot overflow: both are in [0, max_int] by then. *)
+let check_memory name m off len =
+  if len < 0 || off < 0 || off > length m - len then
+    invalid "%s: offset %d, length %d: not within the %d bytes of the memory%s" name off
+      len (length m)
+      (if length m = 0 then " (unmapped?)" else "")
+
+let check_bytes name what total off len =
+  if len < 0 || off < 0 || off > total - len then
+    invalid "%s: offset %d, length %d: not within the %d bytes of the %s" name off len
+      total what
+
+(* Bytes in and out *)
+
+external blit_memory_to_bytes_unsafe : memory -> int -> Bytes.t -> int -> int -> unit
+  = "hh_netsys_blit_memory_to_bytes"
+[@@noalloc]
+
+external blit_memory_to_string_unsafe : memory -> int -> Bytes.t -> int -> int -> unit
+  = "hh_netsys_blit_memory_to_bytes"
+[@@noalloc]
+
+external blit_bytes_to_memory_unsafe : Bytes.t -> int -> memory -> int -> int -> unit
+  = "hh_netsys_blit_bytes_to_memory"
+[@@noalloc]
+
+external blit_string_to_memory_unsafe : string -> int -> memory -> int -> int -> unit
+  = "hh_netsys_blit_bytes_to_memory"
+[@@noalloc]
+
+let blit_memory_to_bytes src srcoff dst dstoff len =
+  check_memory "blit_memory_to_bytes" src srcoff len;
+  check_bytes "blit_memory_to_bytes" "destination" (Bytes.length dst) dstoff len;
+  blit_memory_to_bytes_unsafe src srcoff dst dstoff len
+
+let blit_memory_to_string = blit_memory_to_bytes
+
+let blit_bytes_to_memory src srcoff dst dstoff len =
+  check_bytes "blit_bytes_to_memory" "source" (Bytes.length src) srcoff len;
+  check_memory "blit_bytes_to_memory" dst dstoff len;
+  blit_bytes_to_memory_unsafe src srcoff dst dstoff len
+
+let blit_string_to_memory src srcoff dst dstoff len =
+  check_bytes "blit_string_to_memory" "source" (String.length src) srcoff len;
+  check_memory "blit_string_to_memory" dst dstoff len;
+  blit_string_to_memory_unsafe src srcoff dst dstoff len
+
+let memory_of_string s =
+  let len = String.length s in
+  let m = Bigarray.Array1.create Bigarray.char Bigarray.c_layout len in
+  blit_string_to_memory_unsafe s 0 m 0 len;
+  m
+
+let memory_of_bytes b = memory_of_string (Bytes.unsafe_to_string b)
+
+let bytes_of_memory m =
+  let len = length m in
+  if len > Sys.max_string_length then
+    invalid "bytes_of_memory: %d bytes are more than a string can have" len;
+  let b = Bytes.create len in
+  blit_memory_to_bytes_unsafe m 0 b 0 len;
+  b
+
+let string_of_memory m = Bytes.unsafe_to_string (bytes_of_memory m)
+
+external memory_address : memory -> nativeint = "hh_netsys_memory_address"
+
+(* [retype a bytes] makes the descriptor [a], which nobody else has, a [memory] of [bytes]. *)
+external retype : ('a, 'b, 'c) Bigarray.Array1.t -> int -> memory = "hh_netsys_retype"
+
+let memory_of_bigarray b =
+  let elements = Array.fold_left ( * ) 1 (Bigarray.Genarray.dims b) in
+  (* [reshape_1] makes a new descriptor that keeps the data alive. *)
+  retype (Bigarray.reshape_1 b elements) (Bigarray.Genarray.size_in_bytes b)
+
+let memory_of_bigarray_1 b = memory_of_bigarray (Bigarray.genarray_of_array1 b)
+let memory_of_bigarray_2 b = memory_of_bigarray (Bigarray.genarray_of_array2 b)
+let memory_of_bigarray_3 b = memory_of_bigarray (Bigarray.genarray_of_array3 b)
+
+(* Allocation and mapping *)
+
+external getpagesize : unit -> int = "hh_netsys_getpagesize"
+
+let pagesize = getpagesize ()
+
+external alloc_pages : nativeint -> bool -> int -> memory = "hh_netsys_alloc_memory_pages"
+
+let alloc_memory_pages ?(addr = 0n) ?(exec = false) size =
+  if size < 0 then invalid "alloc_memory_pages: size %d" size;
+  alloc_pages addr exec size
+
+external alloc_aligned : int -> int -> memory = "hh_netsys_alloc_aligned_memory"
+
+let alloc_aligned_memory alignment size =
+  if size < 0 then invalid "alloc_aligned_memory: size %d" size;
+  (* No power of two: the system's own refusal. *)
+  alloc_aligned (max 0 alignment) size
+
+external map_file : Unix.file_descr -> int64 -> nativeint -> bool -> int -> memory
+  = "hh_netsys_map_file"
+
+(* What follows [pos] in the file. *)
+let rest_of_file fd pos =
+  let end_ = (Unix.LargeFile.fstat fd).st_size in
+  if end_ < pos then
+    failwith
+      (Printf.sprintf "Netsys_mem.memory_map_file: the file has %Ld bytes, pos is %Ld"
+         end_ pos);
+  Int64.to_int (Int64.sub end_ pos)
+
+let memory_map_file fd ?(pos = 0L) ?(addr = 0n) shared size =
+  if pos < 0L then invalid "memory_map_file: pos %Ld" pos;
+  if size < -1 then invalid "memory_map_file: size %d" size;
+  if size > 0 && pos > Int64.sub Int64.max_int (Int64.of_int size) then
+    invalid "memory_map_file: pos %Ld + size %d is no file size" pos size;
+  map_file fd pos addr shared (if size = -1 then rest_of_file fd pos else size)
+
+external is_mapping : memory -> bool = "hh_netsys_is_mapping"
+external release : memory -> unit = "hh_netsys_release" [@@noalloc]
+
+let memory_unmap_file m = if is_mapping m then release m
+
+external renew_pages : memory -> int -> int -> unit = "hh_netsys_zero_pages"
+
+let zero_pages m pos len =
+  check_memory "zero_pages" m pos len;
+  let start = Nativeint.add (memory_address m) (Nativeint.of_int pos) in
+  if Nativeint.rem start (Nativeint.of_int pagesize) <> 0n || len mod pagesize <> 0 then
+    invalid "zero_pages: %d bytes at address 0x%nx are not whole pages" len start;
+  renew_pages m pos len
+
+external grab_range : nativeint -> int -> memory = "hh_netsys_grab"
+
+let grab addr len =
+  (* As unsigned numbers, the end is not before the start. *)
+  if
+    len < 0
+    || Nativeint.unsigned_compare (Nativeint.add addr (Nativeint.of_int len)) addr < 0
+  then invalid "grab: address 0x%nx, length %d" addr len;
+  grab_range addr len
+
+(* Memory as values *)
+
+let aligned m offset =
+  Nativeint.rem
+    (Nativeint.add (memory_address m) (Nativeint.of_int offset))
+    (Nativeint.of_int word)
+  = 0n
+
+external value_at : memory -> int -> 'a = "hh_netsys_as_value"
+
+let as_value m offset =
+  if offset < word || offset > length m || not (aligned m offset) then
+    invalid "as_value: no value can be at offset %d of %d bytes at address 0x%nx" offset
+      (length m) (memory_address m);
+  value_at m offset
+
+let as_obj m offset = Obj.repr (as_value m offset)
+let value_area (_ : memory) = ()
+
+external address : Obj.t -> nativeint = "hh_netsys_obj_address"
+
+let check_block name o =
+  if Obj.is_int o then invalid "%s: an immediate value is no block" name
+
+let obj_address o =
+  check_block "obj_address" o;
+  address o
+
+let hdr_address o =
+  check_block "hdr_address" o;
+  Nativeint.sub (address o) (Nativeint.of_int word)
+
+let cmp_bytes = Bytes.compare
+let cmp_string = String.compare
+
+exception Out_of_space
+
+let () = Callback.register_exception "Netsys_mem.Out_of_space" Out_of_space
+
+(* Building blocks *)
+
+external header : memory -> int -> int -> int -> unit = "hh_netsys_init_header"
+[@@noalloc]
+
+external fill_words : memory -> int -> int -> int -> unit = "hh_netsys_fill_words"
+[@@noalloc]
+
+(* The header's word is at a multiple of the word size and within [m]. *)
+let check_offset name m offset =
+  if offset < 0 then invalid "%s: offset %d" name offset;
+  if not (aligned m offset) then
+    invalid "%s: offset %d at address 0x%nx is not a multiple of the word size" name
+      offset (memory_address m)
+
+let init_header m offset tag size =
+  check_memory "init_header" m offset word;
+  check_offset "init_header" m offset;
+  if tag < 0 || tag > 255 then invalid "init_header: tag %d" tag;
+  if size < 0 || size > Sys.max_array_length then invalid "init_header: size %d" size;
+  header m offset tag size
+
+let string_wosize len = (len / word) + 1
+let bytelen wosize = (wosize + 1) * word
+
+let check_size name size max =
+  if size < 0 || size > max then invalid "%s: size %d is not in 0-%d" name size max
+
+let init_string_bytelen len =
+  check_size "init_string_bytelen" len Sys.max_string_length;
+  bytelen (string_wosize len)
+
+let init_array_bytelen size =
+  check_size "init_array_bytelen" size Sys.max_array_length;
+  bytelen size
+
+let init_float_array_bytelen size =
+  check_size "init_float_array_bytelen" size Sys.max_floatarray_length;
+  bytelen (size * (8 / word))
+
+(* The header, if a block of [used] bytes fits. *)
+let init_block m offset tag used =
+  if used > length m - offset then raise Out_of_space;
+  header m offset tag ((used / word) - 1);
+  (offset + word, used)
+
+let init_string m offset len =
+  check_offset "init_string" m offset;
+  if len < 0 then invalid "init_string: length %d" len;
+  if len > length m then raise Out_of_space;
+  let ((voffset, used) as result) =
+    init_block m offset Obj.string_tag (bytelen (string_wosize len))
+  in
+  let last = offset + used - word in
+  fill_words m last 1 0;
+  let padding = used - word - 1 - len in
+  Bigarray.Array1.set m (voffset + used - word - 1) (Char.unsafe_chr padding);
+  result
+
+let init_fields name m offset tag size bytes_of_size first =
+  check_offset name m offset;
+  if size < 0 then invalid "%s: size %d" name size;
+  if size > length m then raise Out_of_space;
+  let ((voffset, used) as result) = init_block m offset tag (bytes_of_size size) in
+  fill_words m voffset ((used / word) - 1) first;
+  result
+
+let init_array m offset size =
+  init_fields "init_array" m offset 0 size init_array_bytelen 1
+
+let init_float_array m offset size =
+  (* Like [[||]], one without elements is no float array: comparison would see the tag. *)
+  let tag = if size = 0 then 0 else Obj.double_array_tag in
+  init_fields "init_float_array" m offset tag size init_float_array_bytelen 0
+
+(* Copying values *)
+
+type custom_ops = nativeint
+
+type init_value_flag =
+  | Copy_bigarray
+  | Copy_custom_int
+  | Copy_atom
+  | Copy_simulate
+  | Copy_conditionally
+  | Keep_atom
+  | Copy_custom
+
+(* As rust/stubs/src/netsys_mem/request.rs reads them. *)
+let flag_bit = function
+  | Copy_bigarray -> 1
+  | Copy_custom_int | Copy_custom -> 2
+  | Copy_atom -> 4
+  | Copy_simulate -> 8
+  | Copy_conditionally -> 16
+  | Keep_atom -> 32
+
+let flag_bits = List.fold_left (fun bits flag -> bits lor flag_bit flag) 0
+
+(* What the stub needs to know, as words: a string is read there without the runtime's help. *)
+let request words =
+  let b = Bytes.create (word * List.length words) in
+  List.iteri (fun i w -> Bytes.set_int64_ne b (8 * i) (Int64.of_nativeint w)) words;
+  Bytes.unsafe_to_string b
+
+(* No program has memory from here on. *)
+let most_target = Nativeint.shift_left 1n 56
+
+external copy_in : memory -> int -> Obj.t -> string -> int = "hh_netsys_init_value"
+
+let init_value ?targetaddr ?(target_custom_ops = []) ?(cc = []) m offset v flags =
+  check_offset "init_value" m offset;
+  let target = match targetaddr with None -> memory_address m | Some a -> a in
+  if
+    Nativeint.rem target (Nativeint.of_int word)
+    <> Nativeint.rem (memory_address m) (Nativeint.of_int word)
+    || target < 0n || target > most_target
+  then invalid "init_value: targetaddr 0x%nx" target;
+  let ops name = Option.value (List.assoc_opt name target_custom_ops) ~default:0n in
+  let ranges = List.concat_map (fun (first, end_) -> [ first; end_ ]) cc in
+  let request =
+    request
+      (Nativeint.of_int (flag_bits flags)
+      :: target :: ops "_i" :: ops "_j" :: ops "_n" :: ops "_bigarr02" :: ranges)
+  in
+  let used = copy_in m offset (Obj.repr v) request in
+  (offset + word, used)
+
+external custom_operations : Obj.t -> nativeint = "hh_netsys_custom_operations"
+external custom_identifier : Obj.t -> string = "hh_netsys_custom_identifier"
+
+let is_custom o = Obj.is_block o && Obj.tag o = Obj.custom_tag
+
+let get_custom_ops v =
+  let o = Obj.repr v in
+  if not (is_custom o) then invalid "get_custom_ops: not a custom block";
+  (custom_identifier o, custom_operations o)
+
+let is_bigarray o = is_custom o && custom_identifier o = "_bigarr02"
+
+external copy_out : Obj.t -> int -> Obj.t = "hh_netsys_copy_value"
+
+let copy_value flags v =
+  let o = Obj.repr v in
+  if Obj.is_int o then v else Obj.obj (copy_out o (flag_bits flags))
+
+type color = White | Gray | Blue | Black
+
+external color_bits : Obj.t -> int = "hh_netsys_color" [@@noalloc]
+
+let color o =
+  check_block "color" o;
+  match color_bits o with 0 -> White | 1 -> Gray | 2 -> Blue | _ -> Black
+
+let set_color o c =
+  if color o <> c then
+    invalid "set_color: on OCaml 5 the colours of blocks are the collector's alone"
+
+(* Input and output *)
+
+external read : Unix.file_descr -> memory -> int -> int -> int = "hh_netsys_mem_read"
+external write : Unix.file_descr -> memory -> int -> int -> int = "hh_netsys_mem_write"
+
+external recv : Unix.file_descr -> memory -> int -> int -> int -> int
+  = "hh_netsys_mem_recv"
+
+external send : Unix.file_descr -> memory -> int -> int -> int -> int
+  = "hh_netsys_mem_send"
+
+(* While the runtime is released, another thread's collection must not find [m] unreachable. *)
+let keeping m result =
+  ignore (Sys.opaque_identity m : memory);
+  result
+
+let mem_read fd m off len =
+  check_memory "mem_read" m off len;
+  keeping m (read fd m off len)
+
+let mem_write fd m off len =
+  check_memory "mem_write" m off len;
+  keeping m (write fd m off len)
+
+(* As rust/stubs/src/netsys_mem/io.rs reads them. *)
+let msg_flag_bit = function
+  | Unix.MSG_OOB -> 1
+  | Unix.MSG_DONTROUTE -> 2
+  | Unix.MSG_PEEK -> 4
+
+let msg_flag_bits = List.fold_left (fun bits flag -> bits lor msg_flag_bit flag) 0
+
+let mem_recv fd m off len flags =
+  check_memory "mem_recv" m off len;
+  keeping m (recv fd m off len (msg_flag_bits flags))
+
+let mem_send fd m off len flags =
+  check_memory "mem_send" m off len;
+  keeping m (send fd m off len (msg_flag_bits flags))

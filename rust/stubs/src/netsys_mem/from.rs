@@ -1,0 +1,183 @@
+//! What `init_value` and `copy_value` tell the copier about the world they copy from: which custom
+//! blocks there are and what they become, what is kept, what is refused.
+
+use crate::ops_page::Builtin;
+use hh_graph::custom::{identifier, identifier::*};
+use hh_graph::{CopyError, Custom, Outside, Policy, Pool, Source};
+
+/// Side tables of the copier, kept between copies.
+pub(super) static TABLES: Pool = Pool::new();
+
+/// The bits of `flag_bit` in netsys_mem.ml.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flags(pub(super) usize);
+
+impl Flags {
+    fn bigarray(self) -> bool {
+        self.0 & 1 != 0
+    }
+    fn custom_int(self) -> bool {
+        self.0 & 2 != 0
+    }
+    fn copy_atom(self) -> bool {
+        self.0 & 4 != 0
+    }
+    pub(super) fn simulate(self) -> bool {
+        self.0 & 8 != 0
+    }
+    fn conditionally(self) -> bool {
+        self.0 & 16 != 0
+    }
+    fn keep_atom(self) -> bool {
+        self.0 & 32 != 0
+    }
+}
+
+/// The addresses of the operations that the copies shall have, by the place of their kind in
+/// netsys_mem.ml's request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operations([usize; 4]);
+
+/// The kinds in that order.
+const KINDS: [Builtin; 4] = [
+    Builtin::Int32,
+    Builtin::Int64,
+    Builtin::Nativeint,
+    Builtin::Bigarray,
+];
+
+impl Operations {
+    /// This process's own.
+    pub(super) fn own() -> Operations {
+        Operations(KINDS.map(Builtin::own))
+    }
+
+    /// These, with this process's own for those that are 0.
+    pub(super) fn given(given: [usize; 4]) -> Operations {
+        let Operations(own) = Operations::own();
+        Operations(std::array::from_fn(|at| {
+            if given[at] == 0 {
+                own[at]
+            } else {
+                given[at]
+            }
+        }))
+    }
+
+    fn of(&self, kind: Builtin) -> usize {
+        let at = KINDS.iter().position(|&other| other == kind).unwrap_or(0);
+        self.0[at]
+    }
+}
+
+/// The kind of the custom blocks with these operations.
+fn kind(operations: usize) -> Option<Builtin> {
+    // Mapped bigarrays have operations of their own, and so may a copy by somebody else.
+    // SAFETY: a custom block's first word is the address of its operations.
+    let by_name = || match unsafe { identifier(operations) }.as_str() {
+        INT32 => Some(Builtin::Int32),
+        INT64 => Some(Builtin::Int64),
+        NATIVEINT => Some(Builtin::Nativeint),
+        BIGARRAY => Some(Builtin::Bigarray),
+        _ => None,
+    };
+    Builtin::of(operations).or_else(by_name)
+}
+
+/// The world as `Netsys_mem`'s flags make it look.
+#[derive(Debug)]
+pub(super) struct From {
+    flags: Flags,
+    operations: Operations,
+    /// The value itself, which is copied wherever it is.
+    root: usize,
+    /// First address and end of what is kept, if outside the heap.
+    kept: Vec<(usize, usize)>,
+}
+
+impl From {
+    pub(super) fn new(
+        flags: Flags,
+        operations: Operations,
+        root: usize,
+        kept: Vec<(usize, usize)>,
+    ) -> From {
+        let kept = if flags.conditionally() {
+            kept
+        } else {
+            Vec::new()
+        };
+        From {
+            flags,
+            operations,
+            root,
+            kept,
+        }
+    }
+
+    /// For `copy_value`: everything is copied, and blocks without fields are always let pass.
+    pub(super) fn whole(flags: Flags, root: usize) -> From {
+        const COPY_ATOM: usize = 4;
+        const ABOUT_CUSTOMS: usize = 3;
+        let flags = Flags(flags.0 & ABOUT_CUSTOMS | COPY_ATOM);
+        From {
+            flags,
+            operations: Operations::own(),
+            root,
+            kept: Vec::new(),
+        }
+    }
+
+    /// What is let pass: neither closures nor objects, whatever process the copy is for.
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            bigarrays: self.flags.bigarray(),
+            atoms: self.flags.copy_atom() || self.flags.keep_atom(),
+            ..Policy::BETWEEN_PROCESSES
+        }
+    }
+}
+
+impl Source for From {
+    fn outside(&self, block: usize, header: usize) -> Outside {
+        let without_fields = hh_graph::header::wosize(header) == 0;
+        let kept = || {
+            self.kept
+                .iter()
+                .any(|&(first, end)| (first..end).contains(&block))
+        };
+        let keep = match without_fields {
+            true => self.flags.keep_atom(),
+            false => block != self.root && kept(),
+        };
+        if keep {
+            Outside::Keep
+        } else {
+            Outside::Copy
+        }
+    }
+
+    fn custom(&self, operations: usize) -> Custom {
+        match kind(operations) {
+            Some(Builtin::Bigarray) => Custom::Bigarray(self.operations.of(Builtin::Bigarray)),
+            Some(kind) if self.flags.custom_int() => Custom::Operations(self.operations.of(kind)),
+            _ => Custom::Refuse,
+        }
+    }
+
+    fn custom_name(&self, operations: usize) -> String {
+        match kind(operations) {
+            Some(kind) => format!("{kind:?} without the flag for it").to_lowercase(),
+            // SAFETY: a custom block's first word is the address of its operations.
+            None => format!("custom block {:?}", unsafe { identifier(operations) }),
+        }
+    }
+}
+
+/// What the copier says, as the text of an exception of `function`'s.
+pub(super) fn refused(function: &str, error: &CopyError) -> String {
+    match error {
+        CopyError::Refused(refusal) => format!("Netsys_mem.{function}: cannot copy {refusal}"),
+        error => format!("Netsys_mem.{function}: {error}"),
+    }
+}
