@@ -1,0 +1,10 @@
+let () =
+  Test_support.run "netsys_mem"
+    [
+      Test_bytes.suites;
+      Test_memory.suites;
+      Test_blocks.suites;
+      Test_copy.suites;
+      Test_processes.suites;
+      Test_io.suites;
+    ]
