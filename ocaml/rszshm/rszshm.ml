@@ -37,10 +37,9 @@ external unsafe_compare_exchange32 : handle -> int -> int -> int -> bool
   = "hh_rszshm_compare_exchange32"
 [@@noalloc]
 
-(* [seen] is a capacity that the region had: it only grows, but for detaching, so it can
-   stand for the capacity in a bounds check without a call. After [detach] it may be stale in
-   a race of two domains; the addresses below it stay good as long as [handle] lives. *)
-type t = { handle : handle; mutable seen : int }
+(* [seen] is a capacity that the region had, or 0 once it is detached: capacities only grow, so
+   it can stand for the present one in a bounds check without a call. *)
+type t = { handle : handle; seen : int Atomic.t }
 type scan = { start : nativeint; len : int; hop : int; iter : int }
 
 let enodata = Unix.EUNKNOWNERR 61
@@ -50,7 +49,7 @@ let tib = 1 lsl 40
 let default_scan =
   { start = Nativeint.of_int (environment_start ()); len = 4 * gib; hop = tib; iter = 10 }
 
-let of_handle handle = { handle; seen = raw_capacity handle }
+let of_handle handle = { handle; seen = Atomic.make (raw_capacity handle) }
 
 (* Addresses of detached regions are free again once the collector has seen to the handles
    and arrays that lead there: before giving up for want of an address, have it look. *)
@@ -71,11 +70,13 @@ let make ?(scan = default_scan) ?path len =
 
 let attach path = of_handle (with_room (fun () -> raw_attach path))
 
-let detach t =
-  t.seen <- 0;
-  Fun.protect ~finally:(fun () -> t.seen <- 0) (fun () -> raw_detach t.handle)
+(* Asks again once [seen] is set: if another domain detached meanwhile it is 0 in the end. *)
+let refresh t =
+  Atomic.set t.seen (raw_capacity t.handle);
+  if raw_capacity t.handle = 0 then Atomic.set t.seen 0
 
-let refresh t = t.seen <- raw_capacity t.handle
+let detach t =
+  Fun.protect ~finally:(fun () -> Atomic.set t.seen 0) (fun () -> raw_detach t.handle)
 
 let update t =
   let changed = raw_update t.handle in
@@ -111,11 +112,11 @@ let out_of_bounds t name offset =
 (* Another domain or an earlier call may have grown the region since [seen]. *)
 let[@inline never] check_again t name offset size =
   refresh t;
-  if offset land (size - 1) <> 0 || offset < 0 || offset > t.seen - size then
+  if offset land (size - 1) <> 0 || offset < 0 || offset > Atomic.get t.seen - size then
     out_of_bounds t name offset
 
 let[@inline] check t name offset size =
-  if offset land (size - 1) <> 0 || offset < 0 || offset > t.seen - size then
+  if offset land (size - 1) <> 0 || offset < 0 || offset > Atomic.get t.seen - size then
     check_again t name offset size
 
 let load t offset =

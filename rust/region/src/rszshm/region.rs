@@ -55,6 +55,7 @@ impl Region {
     }
 
     fn of(opened: open::Opened<Held>) -> Region {
+        opened.claim.reached(opened.mapped);
         Region {
             span: opened.claim.span(),
             held: opened.claim,
@@ -77,6 +78,9 @@ impl Region {
 
     /// How many bytes of data are mapped here now: 0 once detached.
     pub fn capacity(&self) -> usize {
+        if self.is_detached() {
+            return 0;
+        }
         // Acquire: pairs with the Release in `mapped_to`: the pages are there.
         self.mapped
             .load(Ordering::Acquire)
@@ -90,8 +94,9 @@ impl Region {
 
     /// Whether the region was detached.
     pub fn is_detached(&self) -> bool {
-        // Relaxed: whoever must not go on asks `enter`.
-        self.users.load(Ordering::Relaxed) & DETACHED != 0
+        // SeqCst: pairs with `detach`. Who notes a capacity and asks again afterwards (the
+        // OCaml module does) must not miss the bit.
+        self.users.load(Ordering::SeqCst) & DETACHED != 0
     }
 
     /// The word at `offset` bytes into the data; a multiple of 8 whose word lies within the
@@ -146,8 +151,9 @@ impl Region {
         let Ok(entered) = self.enter("detach") else {
             return Ok(false);
         };
-        // AcqRel: of several callers one finds the bit unset; pairs with `leave`.
-        if self.users.fetch_or(DETACHED, Ordering::AcqRel) & DETACHED != 0 {
+        // SeqCst: of several callers one finds the bit unset; pairs with `leave`, and with
+        // `is_detached`.
+        if self.users.fetch_or(DETACHED, Ordering::SeqCst) & DETACHED != 0 {
             return Ok(false);
         }
         let mapped = self.mapped.load(Ordering::Acquire);
@@ -175,6 +181,7 @@ impl Region {
     /// Notes that the file is mapped up to `len`, if that is news: threads that map the same
     /// part at once may finish in any order.
     fn mapped_to(&self, len: usize) {
+        self.held.reached(len);
         // AcqRel: Release publishes the pages to `capacity`.
         self.mapped.fetch_max(len, Ordering::AcqRel);
     }
@@ -206,9 +213,9 @@ impl Region {
         // SAFETY: the descriptor came from an OwnedFd, nobody uses it any more, and the swap
         // gave it to this call alone.
         drop(unsafe { OwnedFd::from_raw_fd(fd) });
-        // AcqRel: nothing is mapped from now on.
-        let mapped = self.mapped.swap(0, Ordering::AcqRel);
-        self.held.vacate(mapped);
+        // Release: nothing is mapped from now on. Pairs with the loads of `mapped`.
+        self.mapped.store(0, Ordering::Release);
+        self.held.vacate();
     }
 }
 

@@ -100,6 +100,19 @@ fn what_is_left_behind_reads_zero_and_writes_nowhere() {
 }
 
 #[test]
+fn failing_to_move_in_leaves_the_span_to_the_next() {
+    let place = Place::new(12);
+    let region = place.make(4096);
+    let word = region.word(8).unwrap();
+    region.detach().unwrap();
+    let held = span::take(place.scan.start, place.scan.len).unwrap();
+    assert_eq!(errno(Region::attach(&place.path())), libc::ENOSPC);
+    drop(held);
+    assert_eq!(word.load(Ordering::SeqCst), 0);
+    assert_eq!(Region::attach(&place.path()).unwrap().capacity(), 8192 - 64);
+}
+
+#[test]
 fn grows_to_its_maximum() {
     let place = Place::new(2);
     let small = Scan {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use crate::claim::Claim;
 use crate::error::Result;
-use crate::sync::process::{AtomicBool, Ordering};
+use crate::sync::process::{AtomicBool, AtomicUsize, Ordering};
 
 /// A region's claim, shared by the region and by those left behind in it.
 #[derive(Debug)]
@@ -16,11 +16,16 @@ pub(super) struct Span {
     claim: Claim,
     /// Whether an open region uses the span.
     held: AtomicBool,
+    /// How far regions in this span were ever seen by their users, in bytes.
+    reached: AtomicUsize,
 }
 
 /// The hold of one open region on its span. [`Held::vacate`] or a drop ends it.
 #[derive(Debug)]
-pub(super) struct Held(Arc<Span>);
+pub(super) struct Held {
+    span: Arc<Span>,
+    vacated: AtomicBool,
+}
 
 /// Every span alive. Only looked at when an address is taken, or a region is made.
 static SPANS: Mutex<Vec<Weak<Span>>> = Mutex::new(Vec::new());
@@ -44,15 +49,17 @@ fn spans() -> Option<MutexGuard<'static, Vec<Weak<Span>>>> {
 pub(super) fn take(addr: usize, len: usize) -> Result<Held> {
     let refused = match Claim::at(addr, len) {
         Ok(claim) => {
+            let (held, reached) = (AtomicBool::new(true), AtomicUsize::new(0));
             let span = Arc::new(Span {
                 claim,
-                held: AtomicBool::new(true),
+                held,
+                reached,
             });
             if let Some(mut list) = spans() {
                 list.retain(|span| span.strong_count() > 0);
                 list.push(Arc::downgrade(&span));
             }
-            return Ok(Held(span));
+            return Ok(Held::of(span));
         }
         Err(error) if error.errno == libc::EEXIST => error,
         Err(error) => return Err(error),
@@ -71,7 +78,7 @@ pub(super) fn take(addr: usize, len: usize) -> Result<Held> {
         .iter()
         .filter_map(Weak::upgrade)
         .find(|span| same(span) && moved_in(span));
-    found.map(Held).ok_or(refused)
+    found.map(Held::of).ok_or(refused)
 }
 
 /// How many spans are left behind: without an open region, but not free yet.
@@ -83,30 +90,60 @@ pub(super) fn left_behind() -> usize {
 }
 
 impl Held {
-    /// The claim itself, and with it the addresses, beyond the region's life.
-    pub(super) fn span(&self) -> Arc<Span> {
-        Arc::clone(&self.0)
+    fn of(span: Arc<Span>) -> Held {
+        Held {
+            span,
+            vacated: AtomicBool::new(false),
+        }
     }
 
-    /// Ends a region's use of its span: its first `mapped` bytes become private zeroes, or,
-    /// where the system refuses those, lose their access. Others may move in from now on.
-    pub(super) fn vacate(&self, mapped: usize) {
-        let claim = &self.0.claim;
+    /// The claim itself, and with it the addresses, beyond the region's life.
+    pub(super) fn span(&self) -> Arc<Span> {
+        Arc::clone(&self.span)
+    }
+
+    /// Notes that users are shown the first `len` bytes.
+    pub(super) fn reached(&self, len: usize) {
+        // Relaxed: ordered before `vacate` by the region's count of users.
+        self.span.reached.fetch_max(len, Ordering::Relaxed);
+    }
+
+    /// Ends a region's use of its span: what users have seen of it becomes private zeroes, or,
+    /// where the system refuses those, loses its access like all the rest. Others may move in
+    /// from now on.
+    pub(super) fn vacate(&self) {
+        // AcqRel: one caller does it.
+        if self.vacated.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let claim = &self.span.claim;
+        let reached = self.span.reached.load(Ordering::Relaxed);
         // SAFETY: what is left behind holds numbers, not references; loads from them find
         // zero from now on, and stores stay in this process.
         unsafe {
-            if claim.map_anonymous(0, mapped).is_err() {
-                let _ = claim.revoke(0, mapped);
+            let kept = if reached > 0 && claim.map_anonymous(0, reached).is_ok() {
+                reached
+            } else {
+                0
+            };
+            if kept < claim.len() {
+                let _ = claim.revoke(kept, claim.len() - kept);
             }
         }
         // Release: pairs with the exchange in `take`.
-        self.0.held.store(false, Ordering::Release);
+        self.span.held.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.vacate();
     }
 }
 
 impl Borrow<Claim> for Held {
     fn borrow(&self) -> &Claim {
-        &self.0.claim
+        &self.span.claim
     }
 }
 
