@@ -1,9 +1,15 @@
 //! Pages that the OCaml collector can read through stale pointers: every word is the
 //! header of an abstract block of one word that the collector never marks. One piece of
 //! memory, mapped again and again, serves the whole process.
+//!
+//! Each time costs one of the kernel's 65,530 mappings, so the piece gets larger as more is
+//! buried: it stays below a four-thousandth of all that ever was (and 128 MB), and the
+//! mappings below 8,200 plus 4,100 for each doubling beyond 16 GB (29,000 at half a
+//! terabyte; from there on, 8 for each GB). What lies where in the piece follows from the address, so that neighbours buried one after the
+//! other become one mapping.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::error::Result;
 use crate::sync::process::{AtomicUsize, Ordering};
@@ -12,13 +18,22 @@ use crate::sys::{self, Protection, Sharing};
 /// wosize 1, colour NOT_MARKABLE, tag Abstract: odd, so that as a field it is an integer.
 pub const WORD: u64 = 0x7FB;
 
-/// The length of the piece that is mapped again and again.
+/// The length of the first piece that is mapped again and again.
 const PIECE: usize = 2 << 20;
+
+/// How often a piece serves before the next one, twice as long.
+const TIMES: usize = 8192;
 
 const NAME: &CStr = c"hh_shared tombstone";
 
-/// Where the piece is mapped for good; 0 until the first tombstone.
-static TEMPLATE: AtomicUsize = AtomicUsize::new(0);
+/// The pieces: the one number `n` has `PIECE << n` bytes.
+const PIECES: usize = 7;
+
+/// Where the pieces are mapped for good; 0 until they are needed.
+static TEMPLATES: [AtomicUsize; PIECES] = [const { AtomicUsize::new(0) }; PIECES];
+
+/// All that was ever buried, in bytes.
+static BURIED: AtomicUsize = AtomicUsize::new(0);
 
 /// Lays tombstones over whole pages.
 ///
@@ -26,53 +41,80 @@ static TEMPLATE: AtomicUsize = AtomicUsize::new(0);
 /// - `[addr, addr + len)` lies inside a span that the caller reserved, and no reference to
 ///   it lives.
 pub(crate) unsafe fn lay_over(addr: usize, len: usize) -> Result<()> {
-    let template = template()?;
-    let mut done = 0;
-    while done < len {
-        let piece = PIECE.min(len - done);
+    // Relaxed: a count that only chooses the piece.
+    let buried = BURIED.fetch_add(len, Ordering::Relaxed);
+    let (template, length) = template(number(buried))?;
+    let mut at = addr;
+    while at < addr + len {
+        let within = at % length;
+        let part = (length - within).min(addr + len - at);
         // SAFETY:
-        // - the piece lies inside the span, which is the caller's;
-        // - the template is a shared mapping of PIECE bytes that is never unmapped.
-        if unsafe { sys::map_again_over(template, addr + done, piece) }.is_err() {
+        // - the part lies inside the span, which is the caller's;
+        // - the template is a shared mapping of `length` bytes that is never unmapped.
+        if unsafe { sys::map_again_over(template + within, at, part) }.is_err() {
             // An emulator that cannot map a second time (valgrind): from a new piece.
-            let file = filled()?;
-            // SAFETY: the piece lies inside the span, which is the caller's.
-            unsafe { map_piece(addr + done, piece, file.as_fd())? };
+            let file = filled(length)?;
+            // SAFETY: the part lies inside the span, which is the caller's.
+            unsafe { map_part(at, part, file.as_fd(), within)? };
         }
-        done += piece;
+        at += part;
     }
     Ok(())
 }
 
 /// # Safety
 /// - as for [`lay_over`].
-unsafe fn map_piece(addr: usize, len: usize, fd: BorrowedFd<'_>) -> Result<()> {
+unsafe fn map_part(addr: usize, len: usize, fd: BorrowedFd<'_>, within: usize) -> Result<()> {
     // SAFETY: by this function's contract.
-    unsafe { sys::map_file_over(addr, len, Protection::Read, Sharing::Shared, fd, 0) }
+    unsafe {
+        sys::map_file_over(
+            addr,
+            len,
+            Protection::Read,
+            Sharing::Shared,
+            fd,
+            within as u64,
+        )
+    }
+}
+
+/// The number of the piece to use when so many bytes have been buried.
+fn number(buried: usize) -> usize {
+    let times = buried / (PIECE * TIMES);
+    ((usize::BITS - times.leading_zeros()) as usize).min(PIECES - 1)
+}
+
+/// A mapped piece, the wanted one or, where memory is short, a smaller one, and its length.
+fn template(number: usize) -> Result<(usize, usize)> {
+    match template_of(number) {
+        Err(_) if number > 0 => template(number - 1),
+        made => Ok((made?, PIECE << number)),
+    }
 }
 
 /// The mapped piece, made on first use. No lock: a child forked while another thread is
 /// in here must not find it locked.
-fn template() -> Result<usize> {
+fn template_of(number: usize) -> Result<usize> {
     // Acquire: pairs with the exchange below, which publishes the mapped piece.
-    let known = TEMPLATE.load(Ordering::Acquire);
+    let known = TEMPLATES[number].load(Ordering::Acquire);
     if known != 0 {
         return Ok(known);
     }
-    let made = sys::map_shared_anywhere(PIECE, Protection::Read, filled()?.as_fd())?;
+    let length = PIECE << number;
+    let made = sys::map_shared_anywhere(length, Protection::Read, filled(length)?.as_fd())?;
     // Release on success: pairs with the load above. Acquire on failure: the other's piece.
-    match TEMPLATE.compare_exchange(0, made, Ordering::Release, Ordering::Acquire) {
+    match TEMPLATES[number].compare_exchange(0, made, Ordering::Release, Ordering::Acquire) {
         Ok(_) => Ok(made),
         Err(others) => {
             // SAFETY: `made` was mapped above and nobody else knows of it.
-            unsafe { sys::unmap(made, PIECE)? };
+            unsafe { sys::unmap(made, length)? };
             Ok(others)
         }
     }
 }
 
-/// A new memory file of PIECE bytes, full of tombstones.
-fn filled() -> Result<std::os::fd::OwnedFd> {
+/// A new memory file of `length` bytes, a multiple of PIECE, full of tombstones.
+fn filled(length: usize) -> Result<OwnedFd> {
     let file = sys::create_memfd(NAME)?;
     let words: Vec<u8> = WORD
         .to_ne_bytes()
@@ -81,6 +123,52 @@ fn filled() -> Result<std::os::fd::OwnedFd> {
         .cycle()
         .take(PIECE)
         .collect();
-    sys::write_at(file.as_fd(), &words, 0)?;
+    for offset in (0..length).step_by(PIECE) {
+        sys::write_at(file.as_fd(), &words, offset as u64)?;
+    }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Claim, Scan};
+
+    #[test]
+    fn the_piece_grows_with_what_is_buried() {
+        const GIB: usize = 1 << 30;
+        let numbers = [
+            0,
+            16 * GIB - 1,
+            16 * GIB,
+            32 * GIB - 1,
+            32 * GIB,
+            512 * GIB,
+            usize::MAX,
+        ];
+        assert_eq!(numbers.map(number), [0, 0, 1, 1, 2, 6, 6]);
+    }
+
+    #[test]
+    fn neighbours_become_one_mapping() {
+        let claim = Claim::search(&Scan::DEFAULT.with_len(PIECE)).unwrap();
+        let pages: Vec<usize> = (0..64).map(|n| n * 37 % 64 * 4096).collect();
+        for page in pages {
+            // SAFETY: nobody knows of this claim.
+            unsafe { claim.tombstone(page, 4096) }.unwrap();
+        }
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let span = format!("{:x}-{:x} r--s", claim.base(), claim.base() + 64 * 4096);
+        assert!(maps.contains(&span), "{span} is not one mapping:\n{maps}");
+    }
+
+    #[test]
+    fn every_piece_is_full_of_tombstones() {
+        for number in [0, 1] {
+            let (template, length) = template(number).unwrap();
+            // SAFETY: mapped for good, readable, and never written.
+            let words = unsafe { std::slice::from_raw_parts(template as *const u64, length / 8) };
+            assert!(words.iter().all(|&word| word == WORD));
+        }
+    }
 }
