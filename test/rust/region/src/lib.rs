@@ -1,0 +1,1 @@
+//! hh_region against plain models, with random operations: see `tests/`.
