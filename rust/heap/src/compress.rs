@@ -1,9 +1,15 @@
 //! Serialised bytes to an object's payload and back: LZ4 blocks, padded to whole words.
 //!
-//! The last byte of the payload tells how many bytes before it are padding, as in an OCaml
-//! string. LZ4 blocks don't know their own decompressed size: the header's capacity, in
-//! words, bounds it, and the decoder stops where the block does.
+//! ```text
+//! | LZ4 block | checksum, 8 bytes | zeros | count of the bytes after the block, 1 byte |
+//! ```
+//!
+//! The count tells the block's exact length, as in an OCaml string. A program that makes such
+//! objects itself, as Flow's does, leaves no room for a checksum: its counts are below 8.
+//! LZ4 blocks don't know their own decompressed size: the header's capacity, in words,
+//! bounds it, and the decoder stops where the block does.
 
+use crate::checksum::checksum;
 use crate::error::{Error, Result};
 use crate::object::{Header, MAX_SERIALISED_WORDS};
 
@@ -25,6 +31,17 @@ pub(crate) fn buffer(len: usize) -> Result<Vec<u8>> {
     Ok(buffer)
 }
 
+/// The bytes of a checksum.
+const SUM: usize = 8;
+
+/// The most bytes that can follow the block, the count not included.
+const MAX_COUNT: usize = SUM + 7;
+
+/// What the checksum covers besides the block: tag and sizes, not the colour.
+fn seed(header: Header) -> u64 {
+    header.word() >> 2
+}
+
 /// The header and the payload of an object that holds `bytes`.
 pub fn compress(bytes: &[u8], tag: u64) -> Result<(Header, Vec<u8>)> {
     if bytes.len() > MAX_INPUT {
@@ -33,22 +50,24 @@ pub fn compress(bytes: &[u8], tag: u64) -> Result<(Header, Vec<u8>)> {
             bytes.len()
         )));
     }
-    // Room for the padding as well: up to 8 bytes, the last of which counts the others.
-    let mut payload = buffer(lz4_flex::block::get_maximum_output_size(bytes.len()) + 8)?;
+    let bound = lz4_flex::block::get_maximum_output_size(bytes.len());
+    let mut payload = buffer(bound + MAX_COUNT + 1)?;
     let len = lz4_flex::block::compress_into(bytes, &mut payload)
         .map_err(|error| Error::refused(format!("LZ4: {error}")))?;
-    let words = len / 8 + 1;
-    payload.truncate(words * 8);
-    payload[len..].fill(0);
-    // At most 7.
-    payload[words * 8 - 1] = (words * 8 - 1 - len) as u8;
+    let words = (len + SUM) / 8 + 1;
     let capacity = bytes.len().div_ceil(8) as u64;
-    match Header::serialised(tag, words as u64, capacity) {
-        Some(header) => Ok((header, payload)),
-        None => Err(Error::refused(format!(
+    let Some(header) = Header::serialised(tag, words as u64, capacity) else {
+        return Err(Error::refused(format!(
             "{tag} is no tag of a serialised object"
-        ))),
-    }
+        )));
+    };
+    payload.truncate(words * 8);
+    let sum = checksum(&payload[..len], seed(header));
+    payload[len..].fill(0);
+    payload[len..len + SUM].copy_from_slice(&sum.to_le_bytes());
+    // At most MAX_COUNT.
+    payload[words * 8 - 1] = (words * 8 - 1 - len) as u8;
+    Ok((header, payload))
 }
 
 /// The number of bytes to provide for [`decompress`]; `None` if the header says more than
@@ -59,14 +78,20 @@ pub fn capacity(header: Header) -> Option<u64> {
 }
 
 /// Fills the beginning of `bytes` with what `payload` holds, and returns its length; `None` if
-/// it doesn't fit, or isn't LZ4.
-pub fn decompress(payload: &[u8], bytes: &mut [u8]) -> Option<usize> {
-    let (&padding, rest) = payload.split_last()?;
-    let len = rest.len().checked_sub(padding.into())?;
-    if padding > 7 {
+/// it was damaged, doesn't fit, or isn't LZ4.
+pub fn decompress(header: Header, payload: &[u8], bytes: &mut [u8]) -> Option<usize> {
+    let (&count, rest) = payload.split_last()?;
+    let count = usize::from(count);
+    let (block, after) = rest.split_at(rest.len().checked_sub(count)?);
+    if count > MAX_COUNT {
         return None;
     }
-    lz4_flex::block::decompress_into(&rest[..len], bytes).ok()
+    if let Some(sum) = after.first_chunk::<SUM>() {
+        if u64::from_le_bytes(*sum) != checksum(block, seed(header)) {
+            return None;
+        }
+    }
+    lz4_flex::block::decompress_into(block, bytes).ok()
 }
 
 const _: () = assert!((MAX_INPUT as u64).div_ceil(8) <= MAX_SERIALISED_WORDS);
@@ -94,27 +119,57 @@ mod tests {
                 let (header, payload) = compress(&bytes, 19).unwrap();
                 assert_eq!(payload.len() as u64, header.words() * 8);
                 let mut back = vec![0; capacity(header).unwrap() as usize];
-                assert_eq!(decompress(&payload, &mut back), Some(len));
+                assert_eq!(decompress(header, &payload, &mut back), Some(len));
                 assert_eq!(back[..len], bytes);
             }
         }
     }
 
     #[test]
-    fn damaged_payloads_are_refused_or_decode_within_bounds() {
-        let (header, payload) = compress(&[b'x'; 300], 19).unwrap();
-        let mut bytes = vec![0; capacity(header).unwrap() as usize];
-        for at in 0..payload.len() {
-            for flip in [1, 0x80, 0xff] {
-                let mut damaged = payload.clone();
-                damaged[at] ^= flip;
-                if let Some(len) = decompress(&damaged, &mut bytes) {
-                    assert!(len <= bytes.len());
+    fn damaged_payloads_are_refused() {
+        for original in [vec![b'x'; 300], noise(100), Vec::new()] {
+            let (header, payload) = compress(&original, 19).unwrap();
+            let mut bytes = vec![0; capacity(header).unwrap() as usize];
+            let count = usize::from(*payload.last().unwrap());
+            // The zeros between checksum and count carry nothing.
+            let carries = |at| at < payload.len() - 1 - count + SUM || at == payload.len() - 1;
+            for at in (0..payload.len()).filter(|at| carries(*at)) {
+                for bit in 0..8 {
+                    let mut damaged = payload.clone();
+                    damaged[at] ^= 1 << bit;
+                    assert_eq!(decompress(header, &damaged, &mut bytes), None, "{at} {bit}");
                 }
             }
+            let other = Header::serialised(20, header.words(), header.capacity() / 8).unwrap();
+            assert_eq!(decompress(other, &payload, &mut bytes), None);
+            assert_eq!(decompress(header, &[], &mut bytes), None);
+            assert_eq!(
+                decompress(header, &[0, 0, 0, 0, 0, 0, 0, 9], &mut bytes),
+                None
+            );
+            assert_eq!(decompress(header, &[16; 32], &mut bytes), None);
         }
-        assert_eq!(decompress(&[], &mut bytes), None);
-        assert_eq!(decompress(&[0, 0, 0, 0, 0, 0, 0, 9], &mut bytes), None);
+    }
+
+    #[test]
+    fn an_object_that_a_program_made_itself_is_read() {
+        let block = lz4_flex::block::compress(&[b'x'; 300]);
+        let words = block.len() / 8 + 1;
+        let header = Header::serialised(19, words as u64, 38).unwrap();
+        let mut payload = block.clone();
+        payload.resize(words * 8, 0);
+        payload[words * 8 - 1] = (words * 8 - 1 - block.len()) as u8;
+        let mut bytes = vec![0; capacity(header).unwrap() as usize];
+        assert_eq!(decompress(header, &payload, &mut bytes), Some(300));
+        // Without a checksum damage may go unseen, but nothing leaves the buffers.
+        for at in 0..payload.len() {
+            for bit in 0..8 {
+                let mut damaged = payload.clone();
+                damaged[at] ^= 1 << bit;
+                let len = decompress(header, &damaged, &mut bytes);
+                assert!(len.is_none_or(|len| len <= bytes.len()));
+            }
+        }
     }
 
     #[test]

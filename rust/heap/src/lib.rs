@@ -14,6 +14,7 @@ pub mod alloc;
 mod attach;
 mod backing;
 mod cells;
+mod checksum;
 mod chunks;
 pub mod compress;
 pub mod counter;

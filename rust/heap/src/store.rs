@@ -25,7 +25,7 @@ impl Stored {
     /// Fills the beginning of `bytes`, of which there must be [`Stored::capacity`], with the
     /// serialised value, and returns its length.
     pub fn decompress(&self, bytes: &mut [u8]) -> Result<usize> {
-        compress::decompress(&self.payload, bytes).ok_or_else(|| self.not_a_value())
+        compress::decompress(self.header, &self.payload, bytes).ok_or_else(|| self.not_a_value())
     }
 
     /// The error that says that no serialised value stands here.

@@ -8,6 +8,7 @@ let rounds = 200
 (* What a victim does until it is killed: adds keys of its own, and keys all victims add,
    with values that tell whether they are whole. *)
 let victim round =
+  Ints.add (key round) round;
   let rec work n =
     Lists.add (Printf.sprintf "%d of %d" n round) (list_of n);
     Lists.add (key (n mod 300)) (list_of (n mod 300));
@@ -60,7 +61,12 @@ let kills start handle =
   let stored = ref 0 in
   for round = 1 to rounds do
     let pid = start round in
-    Unix.sleepf (0.001 +. Random.float 0.006);
+    (* In one round of four also while it starts and connects. *)
+    if round mod 4 <> 0 then
+      while not (Ints.mem (key round)) do
+        Unix.sleepf 0.0002
+      done;
+    Unix.sleepf (Random.float 0.004);
     Unix.kill pid Sys.sigkill;
     (match wait pid with
     | WSIGNALED s when s = Sys.sigkill -> ()
