@@ -73,8 +73,9 @@ let () =
   let path = Filename.temp_file "bench" ".image" in
   let md = Ancient.attach (Unix.openfile path [ O_RDWR ] 0) 0n in
   Sys.remove path;
-  Printf.printf "%-28s %7s %8s %8s %8s %8s %8s %8s %8s\n" "medians of 9, ms" "MB" "memcpy"
-    "mark" "share" "Marshal" "Mars/mrk" "Mars/shr" "mrk/mcpy";
+  Printf.printf "share writes to a file in %s\n" (Filename.dirname path);
+  Printf.printf "medians of %d, ms%-12s %7s %8s %8s %8s %8s %8s %8s %8s\n" Measure.rounds
+    "" "MB" "memcpy" "mark" "share" "Marshal" "Mars/mrk" "Mars/shr" "mrk/mcpy";
   List.iter (bench md)
     [
       Data ("tree of 2^20 nodes", fun () -> tree 20 1);

@@ -51,7 +51,7 @@ let () =
   let show (name, seconds) =
     Printf.printf "%-40s %12s\n%!" name (Measure.per keys seconds)
   in
-  Printf.printf "%-40s %12s\n" "medians of 9, each in turn" "per key";
+  Printf.printf "medians of %-29d %12s\n" Measure.rounds "per key";
   List.iter show
     (Measure.medians
        [

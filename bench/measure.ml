@@ -22,7 +22,9 @@ let median times =
   let sorted = List.sort Float.compare times in
   List.nth sorted (List.length sorted / 2)
 
-let medians ?(rounds = 9) contenders =
+let rounds = 7
+
+let medians contenders =
   let round () = List.map time contenders in
   ignore (round ());
   let times = List.init rounds (fun _ -> round ()) in

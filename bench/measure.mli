@@ -11,9 +11,12 @@ val contender :
 (** [contender name ~prepare ~after f] is timed by running [f] alone: [prepare] runs
     before and [after], with [f]'s result, after it, off the clock. *)
 
-val medians : ?rounds:int -> contender list -> (string * float) list
-(** [medians ~rounds contenders] are the median seconds of each contender over [rounds]
-    (default 9) rounds, after one that doesn't count. *)
+val rounds : int
+(** How many rounds count. *)
+
+val medians : contender list -> (string * float) list
+(** [medians contenders] are the median seconds of each contender over {!rounds} rounds,
+    after one that doesn't count. *)
 
 val per : int -> float -> string
 (** [per n seconds] is the time for one of [n], such as ["23.1 ns"]. *)
