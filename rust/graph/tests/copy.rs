@@ -19,7 +19,7 @@ fn copies(heap: &Heap, root: usize, world: World) -> (Room, Copied) {
 #[test]
 fn integers_are_their_own_copy() {
     let heap = Heap::new(16);
-    let (_, made) = copies(&heap, int(42), World::default());
+    let (_room, made) = copies(&heap, int(42), World::default());
     assert_eq!(
         made,
         Copied {
@@ -65,9 +65,9 @@ fn closures_keep_their_code_and_infix_pointers_lead_into_the_copy() {
     let inside = heap.string(b"env");
     let (closure, infix) = heap.closures(inside, int(3));
     let root = heap.block(0, &[infix, inside, closure, infix]);
-    let (_, made) = copies(&heap, root, World::default());
+    let (_room, made) = copies(&heap, root, World::default());
     assert_eq!(field(made.root, 0), field(made.root, 2) + 24);
-    let alone = copies(&heap, infix, World::default()).1;
+    let (_other, alone) = copies(&heap, infix, World::default());
     assert_eq!(header::tag(header_of(alone.root)), tag::INFIX);
 }
 
@@ -82,14 +82,14 @@ fn blocks_of_no_fields_side_by_side_are_told_apart() {
     ];
     let block = heap.block(0, &[int(7)]);
     let root = heap.block(0, &[atoms[0], atoms[1], atoms[2], block, atoms[0]]);
-    let (_, made) = copies(&heap, root, World::default());
+    let (_room, made) = copies(&heap, root, World::default());
     assert_eq!(made.blocks, 4);
     assert_eq!(field(made.root, 0), field(made.root, 2));
     let kept = World {
         keep_outside: true,
         ..World::default()
     };
-    let (_, made) = copies(&heap, root, kept);
+    let (_room, made) = copies(&heap, root, kept);
     assert_eq!(field(made.root, 1), atoms[1]);
     assert_eq!(made.blocks, 2);
     assert_eq!(copies(&heap, atoms[0], World::default()).1.bytes, 8);
@@ -105,7 +105,7 @@ fn what_is_outside_is_kept_or_copied() {
         keep_outside: true,
         ..World::default()
     };
-    let (_, made) = copies(&heap, root, kept);
+    let (_room, made) = copies(&heap, root, kept);
     assert_eq!((field(made.root, 0), made.blocks), (outside, 1));
     assert_eq!(
         copies(&heap, outside, kept).1,
@@ -119,7 +119,7 @@ fn what_is_outside_is_kept_or_copied() {
         kept: (hidden, hidden + 8),
         ..World::default()
     };
-    let (_, made) = copies(&heap, root, spared);
+    let (_room, made) = copies(&heap, root, spared);
     assert_eq!((field(field(made.root, 0), 0), made.blocks), (hidden, 2));
     assert_eq!(copies(&heap, hidden, spared).1.bytes, 0);
 }
@@ -251,6 +251,25 @@ fn what_is_refused_has_a_name_and_a_path() {
         );
         assert_eq!(heap.image(), before);
     }
+}
+
+#[test]
+fn a_continuation_that_is_being_scanned_is_not_taken_for_static_data() {
+    let mut heap = Heap::new(64);
+    let root = heap.outside(tag::CONT, &[int(1)]);
+    let world = World {
+        keep_outside: true,
+        ..World::default()
+    };
+    let mut room = Room::new(100);
+    let answer = try_copy(
+        root,
+        &world,
+        &Policy::IN_PROCESS,
+        &mut room,
+        &mut Tables::new(),
+    );
+    assert!(matches!(answer, Err(CopyError::Refused(_))), "{answer:?}");
 }
 
 #[test]
