@@ -9,7 +9,7 @@ use hh_region::{pages, registry, Claim, Error, Kind, Scan};
 use super::SMALL_BYTES;
 
 /// The lengths tried for a lane: a limit on address space may forbid the longer ones.
-const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20];
+pub(crate) const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20];
 
 /// Where lanes begin to be looked for.
 const START: usize = 0x1800_0000_0000;
@@ -52,9 +52,9 @@ pub(crate) fn claim(lengths: &[usize]) -> Result<&'static Claim, Error> {
 }
 
 impl Lane {
-    pub(crate) fn new() -> Result<Lane, Error> {
+    pub(crate) fn new(lengths: &[usize]) -> Result<Lane, Error> {
         Ok(Lane {
-            claim: claim(&LENGTHS)?,
+            claim: claim(lengths)?,
             used: 0,
             committed: 0,
         })

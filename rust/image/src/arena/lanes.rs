@@ -25,6 +25,8 @@ pub(crate) struct Lanes {
     /// Every lane's burial ground, newest first.
     grounds: AtomicPtr<Ground>,
     holes: AtomicUsize,
+    /// The lengths tried for a lane.
+    lengths: &'static [usize],
 }
 
 /// How much of each 2 MB of a lane is dead.
@@ -47,15 +49,22 @@ fn counters(len: usize) -> &'static [AtomicU32] {
 }
 
 impl Lanes {
-    pub(crate) const fn new() -> Lanes {
+    pub(crate) const fn new(lengths: &'static [usize]) -> Lanes {
         #[allow(clippy::declare_interior_mutable_const)] // an initialiser, never read
         const EMPTY: AtomicPtr<Lane> = AtomicPtr::new(null_mut());
-        let ready = [EMPTY; SLOTS];
         Lanes {
-            ready,
+            ready: [EMPTY; SLOTS],
             grounds: AtomicPtr::new(null_mut()),
             holes: AtomicUsize::new(0),
+            lengths,
         }
+    }
+
+    /// The holes that have a mapping of their own.
+    #[cfg(test)]
+    pub(crate) fn holes(&self) -> usize {
+        // Relaxed: a count, looked at while nothing changes it.
+        self.holes.load(Ordering::Relaxed)
     }
 
     /// A lane that nobody else has.
@@ -87,7 +96,7 @@ impl Lanes {
 
     /// A new lane.
     pub(crate) fn make(&self) -> Result<Box<Lane>, Error> {
-        let lane = Box::new(Lane::new()?);
+        let lane = Box::new(Lane::new(self.lengths)?);
         let steps = counters(lane.claim().len() / STEP);
         let ground = Ground {
             claim: lane.claim(),

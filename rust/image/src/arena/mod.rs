@@ -89,8 +89,14 @@ impl Arena {
     /// An arena that takes its first memory when it is first used. Memory and address space
     /// are the process's for good: dropping an arena gives neither back.
     pub const fn new() -> Arena {
+        Arena::with_lanes_of(&lane::LENGTHS)
+    }
+
+    /// The same, in lanes of the first of `lengths` (multiples of 2 MB) that can be had: no
+    /// graph can be larger. For tests.
+    pub(crate) const fn with_lanes_of(lengths: &'static [usize]) -> Arena {
         Arena {
-            lanes: Lanes::new(),
+            lanes: Lanes::new(lengths),
             small: Locked::new(Small::new()),
             tables: Pool::new(),
         }

@@ -203,11 +203,13 @@ fn holes_among_the_living_cost_few_mappings() {
     for placed in all.iter().step_by(2) {
         delete(&arena, *placed);
     }
+    assert!(arena.lanes.holes() > 2000, "{}", arena.lanes.holes());
     assert!(mappings() - before < 10_000, "{}", mappings() - before);
     for (n, placed) in all.iter().enumerate().skip(1).step_by(2) {
         holds_pair(placed.root, 600, n);
         delete(&arena, *placed);
     }
+    assert!(arena.lanes.holes() <= 256, "{}", arena.lanes.holes());
     assert!(mappings() - before < 2000, "{}", mappings() - before);
 }
 
@@ -259,4 +261,47 @@ fn a_closure_moved_to_the_small_heap_keeps_its_infix_pointers_right() {
     assert_eq!(load(placed.root), load(placed.root + 8) + 24);
     assert_eq!(load(load(placed.root) - 8), infix);
     assert_eq!(load(load(placed.root + 8)), 0x1000);
+}
+
+#[test]
+fn a_block_of_no_fields_at_the_end_moves_along() {
+    struct CopyAll;
+    impl Source for CopyAll {
+        fn outside(&self, _block: usize, _header: usize) -> Outside {
+            Outside::Copy
+        }
+        fn custom(&self, _operations: usize) -> Custom {
+            Custom::Refuse
+        }
+    }
+    let arena = Arena::new();
+    let words = [header::outside(0, 3), 1 << 10, 0];
+    let atom = words.as_ptr() as usize + 8;
+    let holder = [1 << 10, atom];
+    let root = holder.as_ptr() as usize + 8;
+    // SAFETY: the words live on.
+    let placed = unsafe { arena.place(root, &CopyAll, &Policy::IN_PROCESS) }.unwrap();
+    assert_eq!(placed.extent.bytes, 24);
+    assert_eq!(load(placed.root), placed.extent.base + 24);
+    assert_eq!(load(load(placed.root) - 8), header::outside(0, 3));
+}
+
+#[test]
+fn a_lane_that_is_used_up_is_followed_by_another() {
+    let arena = Arena::with_lanes_of(&[4 << 20]);
+    let mut all = Vec::new();
+    for n in 0..20 {
+        let (_words, root) = pair(150_000, n);
+        all.push(place(&arena, root));
+    }
+    for (n, placed) in all.into_iter().enumerate() {
+        holds_pair(placed.root, 150_000, n);
+        delete(&arena, placed);
+    }
+    let (_words, root) = pair(600_000, 0);
+    // SAFETY: the words live on.
+    let answer = unsafe { arena.place(root, &World, &Policy::IN_PROCESS) };
+    assert!(matches!(answer, Err(CopyError::TooLarge)));
+    let (_words, root) = pair(500_000, 0);
+    holds_pair(place(&arena, root).root, 500_000, 0);
 }
