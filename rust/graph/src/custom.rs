@@ -41,7 +41,7 @@ pub unsafe fn identifier(operations: usize) -> String {
 /// Whether custom operations have a finaliser: the block owns something.
 ///
 /// # Safety
-/// - as for [`identifier`].
+/// - as for [`identifier()`].
 pub unsafe fn has_finaliser(operations: usize) -> bool {
     // SAFETY: the second word is the finaliser.
     unsafe { load(operations + 8) != 0 }

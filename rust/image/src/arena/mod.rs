@@ -1,8 +1,8 @@
 //! The in-process home of marked values: private anonymous memory, so that a forked child has
 //! it copy-on-write.
 //!
-//! Graphs of a page and more get whole pages in a [`lane`] and addresses that nobody else ever
-//! gets; smaller ones are packed, to the word, into the [`small`] heap, where the room of a
+//! Graphs of a page and more get whole pages in a `lane` and addresses that nobody else ever
+//! gets; smaller ones are packed, to the word, into the `small` heap, where the room of a
 //! deleted one waits in a quarantine before it is used again. A graph's size is known only
 //! once it is copied, so each is copied to the end of a lane first; a small one then moves,
 //! which costs little: its pointers were noted while it was copied.
