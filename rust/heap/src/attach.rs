@@ -225,3 +225,7 @@ fn open(fd: BorrowedFd<'_>) -> Result<(Memfd, Fixed, Layout)> {
 fn same_file(a: &Memfd, b: &Memfd) -> Result<bool> {
     Ok(sys::status(a.as_fd())?.identity == sys::status(b.as_fd())?.identity)
 }
+
+#[cfg(test)]
+#[path = "attach_tests.rs"]
+mod tests;

@@ -132,14 +132,14 @@ impl Heap {
     pub fn header_at(&self, addr: i64) -> Result<Header> {
         // Acquire: pairs with whatever told the caller the address.
         let word = self.span.word_to_read(addr)?.load(Ordering::Acquire);
-        let wrong = Error::InvalidHeader { addr, word };
+        let wrong = || Error::InvalidHeader { addr, word };
         // A free object (blue) is none any more.
         let header = Header::from_word(word)
             .filter(|_| word & 1 == 1)
-            .ok_or(wrong.clone())?;
+            .ok_or_else(wrong)?;
         self.span
             .check_read(addr, header.bytes())
-            .map_err(|_| wrong)?;
+            .map_err(|_| wrong())?;
         Ok(header)
     }
 
