@@ -156,10 +156,10 @@ struct FileWindow<'f> {
 
 /// Windows are claimed here, below the addresses that files are mapped at for good.
 const WINDOWS: Scan = Scan {
-    start: 2 << 40,
+    start: 1 << 40,
     len: 0,
     hop: 1 << 37,
-    iter: 28,
+    iter: 16,
 };
 
 /// The least address space that is worth a window, in bytes.

@@ -54,9 +54,13 @@ pub(crate) fn claim_new(path: &str, base: u64, nonce: u64) -> Result<Claim> {
             Claim::at(base as usize, maximum as usize)
         } else {
             // Every file starts to look in another place, so that files made by different
-            // processes can be attached by one.
+            // processes can be attached by one; unless the user says where.
+            let asked = Scan::from_environment().start;
             let places = (WINDOW.end - WINDOW.start) as u64 / maximum;
-            let start = WINDOW.start + ((nonce % places) * maximum) as usize;
+            let start = match asked == Scan::DEFAULT.start {
+                true => WINDOW.start + ((nonce % places) * maximum) as usize,
+                false => asked,
+            };
             let (len, hop) = (maximum as usize, maximum as usize);
             Claim::search(&Scan {
                 start,
