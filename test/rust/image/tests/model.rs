@@ -170,3 +170,29 @@ fn a_full_disk_and_a_full_file_leave_what_is_there() {
         (before, length)
     );
 }
+
+#[test]
+fn every_flipped_bit_in_the_key_table_is_seen() {
+    let file = Recorder::default();
+    make(&file, Durability::Memory);
+    let mut writer = Writer::open(&file, Durability::Memory).unwrap();
+    for number in 0..60 {
+        let change = Change::Set(
+            number,
+            Value::Block {
+                words: 40,
+                fill: number,
+            },
+        );
+        perform(&mut writer, &change).unwrap();
+    }
+    let state = inspect::state(&file).unwrap().unwrap();
+    assert!(state.root.height > 1);
+    let whole = file.bytes();
+    for at in 0..4096 {
+        let mut bytes = whole.clone();
+        bytes[state.root.offset as usize + at] ^= 1 << (at % 8);
+        let error = inspect::entries(&Recorder::of(bytes), &state).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "byte {at}");
+    }
+}
