@@ -80,6 +80,8 @@ fn a_span_is_whole_pages_in_user_space() {
     for (max, addr) in [
         (0, 0x4000_0000_0000),
         (page, 0),
+        (page, page),
+        (page, 0xF000),
         (page + 1, 0x4000_0000_0000),
         (page, 0x4000_0000_0001),
         (page, USER_SPACE_END),

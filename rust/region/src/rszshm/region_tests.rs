@@ -1,6 +1,7 @@
 //! What [`super`] promises, in one process. Several processes: test/ocaml/rszshm, test/c.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 use super::*;
@@ -233,14 +234,20 @@ fn an_address_in_use_is_left_alone() {
 fn failing_to_make_leaves_nothing() {
     let place = Place::new(8);
     let entries = || fs::read_dir(&place.directory).unwrap().count();
-    let too_long = Scan {
-        len: 1 << 46,
+    let template = place.directory.join("x_XXXXXX/0");
+    // More than the file system has, in a span that no other test is near: the claim and the
+    // file are made, and its storage is refused.
+    let directory = sys::open_read_only(&place.directory).unwrap();
+    let more = usize::try_from(sys::free_space(directory.as_fd()).unwrap()).unwrap() + (1 << 30);
+    let long = Scan {
+        start: 0x0900_0000_0000,
+        len: more + (1 << 20),
         ..place.scan
     };
-    let template = place.directory.join("x_XXXXXX/0");
-    assert_eq!(
-        errno(Region::make(Some(&template), 1 << 45, &too_long)),
-        libc::ENOSPC
+    let error = Region::make(Some(&template), more, &long).unwrap_err();
+    assert!(
+        error.errno == libc::ENOSPC && error.context.contains("reserve"),
+        "{error}"
     );
     assert_eq!(entries(), 0);
     assert_eq!(
