@@ -5,8 +5,9 @@
 //! pin is never taken back, because nobody can tell when the last pointer is gone; it ends with
 //! the process, and with the children that were forked after it.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::{File, PINS_AT};
+use crate::storage::Storage;
 use hh_region::sys::{self, Lock};
 use std::collections::BTreeMap;
 
@@ -62,8 +63,11 @@ impl Pins {
         if self.held.len() >= MOST {
             (from, to) = (0, file_bytes.max(to));
         }
-        let lock = sys::try_lock(self.file.fd(), Lock::Shared, PINS_AT + from, to - from)?;
-        debug_assert!(lock, "nobody locks pins exclusively");
+        if !sys::try_lock(self.file.fd(), Lock::Shared, PINS_AT + from, to - from)? {
+            // Nobody of ours locks these bytes exclusively.
+            let text = format!("file {}: a foreign lock on it", self.file.path());
+            return Err(Error::Failed(text));
+        }
         // What touches or overlaps becomes one.
         let touching = |held: &BTreeMap<u64, u64>, to: u64| {
             held.range(..=to)
