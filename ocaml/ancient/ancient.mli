@@ -49,7 +49,7 @@ val mark : 'a -> 'a ancient
     [int64], [nativeint], bigarrays (with their data) and other custom blocks without a
     finaliser are copied.
 
-    Cost: time in the size of the value, about a third of a microsecond for a small one;
+    Cost: time in the size of the value, some hundred nanoseconds for a small one;
     no stack, whatever the depth; a quarter of the size of [v] in memory while copying.
 
     @raise Invalid_argument

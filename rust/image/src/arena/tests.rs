@@ -305,3 +305,52 @@ fn a_lane_that_is_used_up_is_followed_by_another() {
     let (_words, root) = pair(500_000, 0);
     holds_pair(place(&arena, root).root, 500_000, 0);
 }
+
+#[test]
+fn a_child_forked_while_others_mark_can_mark() {
+    let stop = hh_region::sync::process::AtomicBool::new(false);
+    let cycle = |n| {
+        let (_words, root) = pair(3, n);
+        let placed = place(global(), root);
+        holds_pair(placed.root, 3, n);
+        delete(global(), placed);
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (stop, cycle) = (&stop, &cycle);
+            scope.spawn(move || {
+                // Relaxed: says only when to stop.
+                while !stop.load(hh_region::sync::process::Ordering::Relaxed) {
+                    cycle(thread);
+                }
+            });
+        }
+        let children: Vec<i32> = (0..100).map(|_| fork_and(|| cycle(7))).collect();
+        let ends: Vec<i32> = children.into_iter().map(wait).collect();
+        stop.store(true, hh_region::sync::process::Ordering::Relaxed);
+        assert!(ends.iter().all(|&end| end == 0), "{ends:?}");
+    });
+}
+
+/// A child that runs `body` and ends, or is ended after ten seconds.
+fn fork_and(body: impl FnOnce()) -> i32 {
+    // SAFETY: the child calls only `body`, `alarm` and `_exit`; the allocator is safe to use
+    // after a fork.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::alarm(10);
+            body();
+            libc::_exit(0);
+        }
+        child
+    }
+}
+
+fn wait(child: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: waits for a child of this process.
+    let got = unsafe { libc::waitpid(child, &mut status, 0) };
+    assert_eq!(got, child);
+    status
+}
