@@ -10,6 +10,7 @@ pub mod claim;
 mod error;
 pub mod memfd;
 pub mod pages;
+pub mod pool;
 pub mod registry;
 pub mod rszshm;
 mod scan;
