@@ -13,8 +13,11 @@ use hh_region::sync::process::{AtomicUsize, Ordering};
 use ocaml_sys::{custom_operations, Value};
 
 extern "C" {
-    /// As `caml/bigarray.h` declares it: `dim` are `intnat`s (ocaml-sys says `i32`).
-    fn caml_ba_alloc(flags: c_int, num_dims: c_int, data: *mut c_void, dim: *const isize) -> Value;
+    fn caml_alloc_custom_mem(
+        operations: *const custom_operations,
+        bytes: usize,
+        memory_bytes: usize,
+    ) -> Value;
     fn caml_ba_compare(a: Value, b: Value) -> c_int;
     fn caml_ba_hash(a: Value) -> isize;
     fn caml_ba_serialize(a: Value, bytes_32: *mut usize, bytes_64: *mut usize);
@@ -22,7 +25,7 @@ extern "C" {
 }
 
 /// `CAML_BA_CHAR | CAML_BA_C_LAYOUT | CAML_BA_MAPPED_FILE`
-const CHAR_C_MAPPED: c_int = 0x0c | 0x400;
+const CHAR_C_MAPPED: isize = 0x0c | 0x400;
 
 /// `struct caml_ba_proxy`: what the arrays derived from one view share. `data` is ours to
 /// use: only the finaliser below looks at it.
@@ -33,7 +36,7 @@ struct Proxy {
     size: usize,
 }
 
-/// A bigarray's custom block, up to its dimensions.
+/// A bigarray's custom block, of one dimension.
 #[repr(C)]
 struct Block {
     operations: *const custom_operations,
@@ -41,6 +44,7 @@ struct Block {
     num_dims: isize,
     flags: isize,
     proxy: *mut Proxy,
+    dim: [isize; 1],
 }
 
 #[repr(transparent)]
@@ -76,20 +80,40 @@ pub(crate) unsafe fn bytes_owned_by(
     length_bytes: usize,
     owner: Arc<dyn Any + Send + Sync>,
 ) -> Value {
-    let dimensions = [length_bytes as isize];
+    // SAFETY: this function's contract.
+    unsafe { counted_bytes_owned_by(data, length_bytes, owner, 0) }
+}
+
+/// [`bytes_owned_by`], and the collector counts `counted_bytes` as memory that goes with the
+/// array, so that it collects before too many are unreachable.
+///
+/// # Safety
+/// - As for [`bytes_owned_by`].
+pub(crate) unsafe fn counted_bytes_owned_by(
+    data: *mut u8,
+    length_bytes: usize,
+    owner: Arc<dyn Any + Send + Sync>,
+    counted_bytes: usize,
+) -> Value {
+    const PAYLOAD_BYTES: usize = size_of::<Block>() - size_of::<Value>();
     // SAFETY:
-    // - one dimension is given and one is read; the data is good by this function's contract;
-    // - the block is fresh, has the layout of `Block`, and nothing collects before it is
-    //   complete.
+    // - the block is fresh, has room for the fields of `Block` behind its operations, and nothing
+    //   collects before it is complete;
+    // - the data is good by this function's contract.
     unsafe {
-        let array = caml_ba_alloc(CHAR_C_MAPPED, 1, data.cast(), dimensions.as_ptr());
-        let block = array as *mut Block;
-        (*block).operations = &raw const OPERATIONS.0;
-        (*block).proxy = Box::into_raw(Box::new(Proxy {
-            users: AtomicUsize::new(1),
-            owner: Box::into_raw(Box::new(owner)),
-            size: length_bytes,
-        }));
+        let array = caml_alloc_custom_mem(&raw const OPERATIONS.0, PAYLOAD_BYTES, counted_bytes);
+        (array as *mut Block).write(Block {
+            operations: &raw const OPERATIONS.0,
+            data: data.cast(),
+            num_dims: 1,
+            flags: CHAR_C_MAPPED,
+            proxy: Box::into_raw(Box::new(Proxy {
+                users: AtomicUsize::new(1),
+                owner: Box::into_raw(Box::new(owner)),
+                size: length_bytes,
+            })),
+            dim: [length_bytes as isize],
+        });
         array
     }
 }
