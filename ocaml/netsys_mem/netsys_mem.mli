@@ -352,12 +352,16 @@ val init_value :
       copied wherever they lie (in the original, ranges count for them too): the collector
       could not see the pointer.
 
-    A bigarray's data follows in the buffer, and belongs to it: it is never freed on its
-    own. Behind a header with tag [Obj.abstract_tag] and size 0 stands one word with the
-    number of words, then the data.
+    A bigarray's data follows it in the buffer, as a block with tag [Obj.abstract_tag],
+    and belongs to the buffer: it is never freed on its own. For each, [bytelen] counts
+    one word that is left unused, because the original's header of such data is a word
+    longer. Blocks without fields are copied once per tag.
+
+    The part of [m] that is written to must not hold anything that [v] reaches.
 
     Costs time in proportion to the blocks reached, and memory besides [m] of about a
-    quarter of their size while it runs. The runtime is not released.
+    quarter of their size while it runs; with [Copy_simulate] the copy is made in memory
+    of its own, which is given back at once. The runtime is not released.
 
     @raise Out_of_space
       if the copy does not fit in [m]. [m]'s contents from [offset] on are then undefined;
@@ -444,3 +448,54 @@ val mem_send : Unix.file_descr -> memory -> int -> int -> Unix.msg_flag list -> 
 
     @raise Invalid_argument if the range is not within [m].
     @raise Unix.Unix_error ["mem_send"] *)
+
+(** {1:pools Pools of buffers}
+
+    A pool has blocks of one size, on page boundaries, cut out of larger mappings, so that
+    few blocks cost a system call. It takes back what is freed and what is unreachable,
+    and gives mappings without blocks in use back to the system, but for one. Pools may be
+    used from any thread and domain. *)
+
+type memory_pool
+(** The type of pools. *)
+
+val create_pool : int -> memory_pool
+(** [create_pool size] is a new, empty pool of blocks of [size] bytes.
+
+    @raise Invalid_argument if [size] is not a multiple of the page size, or not positive.
+*)
+
+val pool_alloc_memory : memory_pool -> memory
+(** [pool_alloc_memory p] is a block of [p], with whatever its last user left in it. The
+    pool has it back when the buffer {e and all its sub-arrays} are unreachable (in the
+    original, sub-arrays don't count). The collector counts the block's size.
+
+    @raise Unix.Unix_error ["mmap"] if the pool can't grow. *)
+
+val pool_alloc_memory2 : memory_pool -> memory * (unit -> unit)
+(** [pool_alloc_memory2 p] is [(m, free)]: [m] as {!pool_alloc_memory} gives it, and
+    [free] lets the pool have it back at once. [m] is still there then, but its bytes may
+    be another user's. Calling [free] again, or when [m] is unreachable, does nothing. *)
+
+val pool_reclaim : memory_pool -> unit
+(** [pool_reclaim p] gives all mappings without blocks in use back to the system. One with
+    a block that was freed by hand follows when the block's buffer is unreachable. *)
+
+val pool_block_size : memory_pool -> int
+(** [pool_block_size p] is the length of [p]'s blocks in bytes. *)
+
+val default_block_size : int
+(** [default_block_size] is 16 times {!pagesize}. *)
+
+val default_pool : memory_pool
+(** A pool of blocks of {!default_block_size}, for all users. *)
+
+val small_block_size : int
+(** [small_block_size] is {!pagesize}. *)
+
+val small_pool : memory_pool
+(** A pool of blocks of {!small_block_size}, for all users. *)
+
+val pool_report : memory_pool -> string
+(** [pool_report p] tells a person how [p] stands, one number a line: the size of its
+    blocks, its mappings, its blocks, and how many of them are free. *)

@@ -11,6 +11,7 @@ mod from;
 mod io;
 mod map;
 mod mapped;
+mod pool;
 mod scratch;
 
 use crate::value::bytes_of_bigarray;

@@ -269,6 +269,12 @@ let bigarrays () =
   check_bool "its own memory" true (part''.{0} = 4242 && A.get mapped'' 77 = 'm');
   let sub = A.sub mapped'' 4000 96 in
   check_bool "parts" true (A.get sub 95 = 'm');
+  let small = List.init 20 (fun i -> Netsys_mem.memory_of_string (string_of_int i)) in
+  let copies = List.map (Netsys_mem.copy_value flags) small in
+  Gc.minor ();
+  ignore (Sys.opaque_identity (List.init 1000 string_of_int));
+  Gc.full_major ();
+  check_bool "small ones" true (copies = small);
   let gone = Netsys_mem.alloc_memory_pages 1 in
   Netsys_mem.memory_unmap_file gone;
   let back : Netsys_mem.memory = Netsys_mem.copy_value flags gone in
@@ -348,6 +354,8 @@ let collections () =
 
 (* Copies into the heap, of every size around the largest young block, kept and dropped. *)
 let heap_copies () =
+  let color v = Netsys_mem.color (Obj.repr v) in
+  check_bool "the collector's" true (color (Netsys_mem.copy_value [] (ref 1)) = White);
   let m = buffer 1_000_000 in
   let kept = ref [] in
   for size = 1 to 600 do

@@ -271,7 +271,13 @@ let unmapping_others () =
       check_string "others stay" "abc" (Netsys_mem.string_of_memory malloced);
       let pages = Netsys_mem.alloc_memory_pages page in
       Netsys_mem.memory_unmap_file pages;
-      check_int "pages" 0 (A.dim pages))
+      check_int "pages" 0 (A.dim pages);
+      let region = Rszshm.make page in
+      let view = Rszshm.data region in
+      Netsys_mem.memory_unmap_file view;
+      A.set view 0 'r';
+      check_bool "a region's stays" true (A.get (Rszshm.data region) 0 = 'r');
+      Rszshm.remove region)
 
 let mappings_do_not_pile_up () =
   with_file ~contents:(String.make 100 'a') (fun _ fd ->

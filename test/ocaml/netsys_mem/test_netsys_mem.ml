@@ -7,4 +7,5 @@ let () =
       Test_copy.suites;
       Test_processes.suites;
       Test_io.suites;
+      Test_pools.suites;
     ]

@@ -31,7 +31,7 @@ pub(super) fn descriptor(fd: Value, function: &'static str) -> Result<BorrowedFd
 }
 
 /// `Unix_error`, with the system call's name, as the original has it.
-fn system(error: Error) -> Exn {
+pub(super) fn system(error: Error) -> Exn {
     Exn::Unix {
         errno: error.errno,
         function: error.op,
