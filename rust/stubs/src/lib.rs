@@ -1,8 +1,8 @@
 //! The C-ABI stubs of hh_shared's OCaml modules: the only crate that knows the OCaml runtime.
 //!
 //! One file per OCaml module, each stub thin: decode the arguments, call the core crate, encode
-//! the answer, and raise, if it must, as its last act ([`raise::settle`]). What the stubs share
-//! stands in [`value`] (encoding and decoding) and [`raise`] (exceptions).
+//! the answer, and raise, if it must, as its last act (`raise::settle`). What the stubs share
+//! stands in `value` (encoding and decoding) and `raise` (exceptions).
 
 mod ancient;
 mod ancient_file;
