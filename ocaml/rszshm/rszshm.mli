@@ -6,18 +6,22 @@
     ever moves. The interface is that of ccan's [rszshm]; programs in C attach the same
     files through [ccan/rszshm/rszshm.h], which is installed with this library.
 
-    A counter that processes share, and a byte for each number drawn from it:
+    Two processes and a counter ([examples/use_rszshm.ml]):
     {[
       let () =
-        let r = Rszshm.make 4096 in
-        for i = 1 to 7 do
-          if Unix.fork () = 0 then begin
-            let n = Rszshm.fetch_add r 0 1 in
-            if 8 + n >= Rszshm.capacity r then ignore (Rszshm.grow r : bool);
-            (Rszshm.data r).{8 + n} <- Char.chr (Char.code 'A' + i);
-            Unix._exit 0
-          end
-        done
+        let region = Rszshm.make 4096 in
+        let count () =
+          for _ = 1 to 10_000 do
+            ignore (Rszshm.fetch_add region 0 1)
+          done
+        in
+        match Unix.fork () with
+        | 0 -> count ()
+        | child ->
+            count ();
+            ignore (Unix.waitpid [] child);
+            Printf.printf "2 processes counted to %d\n" (Rszshm.load region 0);
+            Rszshm.remove region
     ]}
 
     {b Processes.} A process forked by the maker has the region already and must not
