@@ -6,18 +6,16 @@
 //! ([`crate::visited`]); the source is never written. The destination's addresses are known
 //! before the start, so no pointer is touched twice.
 
-use crate::admit::{admit, Shape, Why};
-use crate::custom::bigarray;
+use crate::admit::{admit, Why};
 use crate::fifo::Fifo;
 use crate::header::{self, is_block, tag, WORD};
-use crate::refuse;
-use crate::shadow::MOST_BYTES;
+use crate::output::{Output, Stop};
 use crate::source::{Outside, Policy, Source};
-use crate::space::{Grow, Space};
+use crate::space::Space;
 use crate::tables::Tables;
 use crate::visited::{NoRoom, Visited};
 use crate::word::load;
-use crate::{block, CopyError};
+use crate::{block, refuse, CopyError};
 
 /// A finished copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +64,21 @@ pub unsafe fn copy<S: Space, R: Source>(
             blocks: 0,
         });
     }
-    let mut copier = Copier::new(space, source, policy);
+    let mut copier = Copier {
+        out: Output::new(space),
+        source,
+        policy,
+        cursor: 0,
+        end: 0,
+        next: 0,
+        atoms: None,
+    };
     // SAFETY: by this function's contract.
     match unsafe { copier.run(root, tables) } {
         Ok(root) => Ok(Copied {
             root,
-            bytes: copier.free * WORD,
-            blocks: copier.blocks,
+            bytes: copier.out.bytes(),
+            blocks: copier.out.blocks,
         }),
         Err(Stop::Refused(why, block)) => {
             // SAFETY: by this function's contract.
@@ -82,71 +88,33 @@ pub unsafe fn copy<S: Space, R: Source>(
         Err(Stop::Full) => Err(CopyError::Full),
         Err(Stop::TooLarge | Stop::SmallTable) => Err(CopyError::TooLarge),
         Err(Stop::System) => Err(copier
+            .out
             .error
             .take()
             .map_or(CopyError::Full, CopyError::System)),
     }
 }
 
-/// Why the loop ended early. Small, so that results travel in registers.
-#[derive(Debug, Clone, Copy)]
-enum Stop {
-    /// The small table is full; the copier can go on with the shadow.
-    SmallTable,
-    Full,
-    TooLarge,
-    /// With the error in the copier.
-    System,
-    Refused(Why, usize),
-}
-
 struct Copier<'a, S, R> {
-    space: &'a mut S,
+    out: Output<'a, S>,
     source: &'a R,
     policy: &'a Policy,
-    /// Where word 0 is written.
-    base: *mut usize,
-    /// What readers will see as its address.
-    target: usize,
-    /// Words written, and words that may be.
-    free: usize,
-    limit: usize,
     /// The fields being scanned, and the header behind them.
     cursor: usize,
     end: usize,
     next: usize,
-    blocks: usize,
     /// Where blocks of no fields are, by tag; 0 for none.
     atoms: Option<Box<[usize; 256]>>,
-    error: Option<hh_region::Error>,
 }
 
-impl<'a, S: Space, R: Source> Copier<'a, S, R> {
-    fn new(space: &'a mut S, source: &'a R, policy: &'a Policy) -> Copier<'a, S, R> {
-        Copier {
-            base: space.start() as *mut usize,
-            target: space.target(),
-            space,
-            source,
-            policy,
-            free: 0,
-            limit: 0,
-            cursor: 0,
-            end: 0,
-            next: 0,
-            blocks: 0,
-            atoms: None,
-            error: None,
-        }
-    }
-
+impl<S: Space, R: Source> Copier<'_, S, R> {
     /// The copy of `root`: with the small table, then, should it fill, with the shadow.
     ///
     /// # Safety
     /// - as for [`copy`].
     unsafe fn run(&mut self, root: usize, tables: &mut Tables) -> Result<usize, Stop> {
         tables.begin();
-        self.reserve(0)?;
+        self.out.reserve(0)?;
         if self.source.keep(root) {
             return Ok(root);
         }
@@ -162,7 +130,7 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
         }
         let (small, shadow) = match tables.shadow() {
             Ok(both) => both,
-            Err(error) => return Err(self.failed(error)),
+            Err(error) => return Err(self.out.failed(error)),
         };
         // A table that can't take these is too small for the rest: an error either way.
         let moved = small.drain().try_for_each(|(block, offset)| {
@@ -175,7 +143,7 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
             Ok(()) => unsafe { self.scan(&mut fifo, shadow) },
             Err(_) => Err(Stop::TooLarge),
         };
-        tables.end(self.free * WORD);
+        tables.end(self.out.bytes());
         scanned.map(|()| answer)
     }
 
@@ -191,10 +159,10 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
         loop {
             while self.cursor < self.end {
                 // SAFETY: `cursor < end <= free`: a word written by this copy.
-                let value = unsafe { self.base.add(self.cursor).read() };
+                let value = unsafe { self.out.read(self.cursor) };
                 if is_block(value) {
                     if self.source.keep(value) {
-                        self.space.pointer(self.cursor);
+                        self.out.pointer(self.cursor);
                     } else {
                         if fifo.is_full() {
                             // SAFETY: by this function's contract.
@@ -205,7 +173,7 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
                 }
                 self.cursor += 1;
             }
-            if self.next < self.free {
+            if self.next < self.out.free() {
                 self.enter_next_block();
             } else if fifo.first().is_some() {
                 // SAFETY: by this function's contract.
@@ -223,8 +191,8 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
         // SAFETY: `next < free`, and a closure has been written up to its second field: this
         // copy put whole blocks there.
         let (header, info) = unsafe {
-            let header = self.base.add(self.next).read();
-            (header, || self.base.add(field0 + 1).read())
+            let header = self.out.read(self.next);
+            (header, || self.out.read(field0 + 1))
         };
         let values = block::values(header, info);
         self.cursor = field0 + values.start;
@@ -248,9 +216,9 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
         // SAFETY: by this function's contract; the word is one that `scan` has read.
         unsafe {
             let value = self.resolve(first.value, first.spot, table)?;
-            self.base.add(first.word).write(value);
+            self.out.write(first.word, value);
         }
-        self.space.pointer(first.word);
+        self.out.pointer(first.word);
         fifo.pop();
         Ok(())
     }
@@ -281,7 +249,7 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
             return self.resolve_atom(value, header);
         }
         if let Some(offset) = table.find(spot, block) {
-            return Ok(self.target + offset * WORD + (value - block));
+            return Ok(self.out.address(offset) + (value - block));
         }
         // A continuation being scanned has that colour for a moment.
         let outside = header::is_outside(header) && header::tag(header) != tag::CONT;
@@ -291,7 +259,7 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
         // SAFETY: a readable block with this header.
         let shape = unsafe { admit(block, header, self.source, self.policy) };
         let shape = shape.map_err(|why| Stop::Refused(why, value))?;
-        let offset = self.free + 1;
+        let offset = self.out.free() + 1;
         table
             .insert(spot, block, offset)
             .map_err(|no_room| match no_room {
@@ -299,82 +267,8 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
                 NoRoom::Shadow => Stop::TooLarge,
             })?;
         // SAFETY: a readable block with this header, of that shape.
-        unsafe { self.take(block, header, shape)? };
-        Ok(self.target + offset * WORD + (value - block))
-    }
-
-    /// Copies one block to the end of the copy.
-    ///
-    /// # Safety
-    /// - `block` is a readable block with this header, whose shape [`admit`] told.
-    #[inline(always)]
-    unsafe fn take(&mut self, block: usize, header: usize, shape: Shape) -> Result<(), Stop> {
-        let (wosize, tag) = (header::wosize(header), header::tag(header));
-        let at = self.reserve(1 + wosize)?;
-        self.blocks += 1;
-        // SAFETY: `reserve` has made room for header and fields at `at`; the block has as many
-        // fields, readable; the two don't overlap, for the room is nobody else's.
-        unsafe {
-            let to = self.base.add(at);
-            to.write(header::outside(wosize, tag));
-            let to = to.add(1);
-            if header::is_scannable(tag) || wosize < 16 {
-                for field in 0..wosize {
-                    to.add(field).write(load(block + field * WORD));
-                }
-            } else {
-                // Bytes and floats, which may tear where others write them meanwhile.
-                std::ptr::copy_nonoverlapping(block as *const usize, to, wosize);
-            }
-            match shape {
-                Shape::Plain => Ok(()),
-                Shape::Operations(operations) => {
-                    to.write(operations);
-                    Ok(())
-                }
-                Shape::Bigarray(bytes, operations) => {
-                    if operations != 0 {
-                        to.write(operations);
-                    }
-                    self.take_data(at + 1, bytes)
-                }
-            }
-        }
-    }
-
-    /// Copies the data of the bigarray whose copy's fields begin at word `field0` into a
-    /// block of its own behind it, and makes them the copy's.
-    ///
-    /// # Safety
-    /// - the words are a copied bigarray with `bytes` bytes of data, readable.
-    #[cold]
-    unsafe fn take_data(&mut self, field0: usize, bytes: usize) -> Result<(), Stop> {
-        let wosize = bytes.div_ceil(WORD);
-        let at = self.reserve(1 + wosize)?;
-        self.blocks += 1;
-        // SAFETY: `reserve` has made room for header and data at `at`; a bigarray has five
-        // fields and more; its data are readable by contract. Where the length is no multiple
-        // of 8, the last word is written first, so that no byte of it is left as it was.
-        unsafe {
-            let array = self.base.add(field0);
-            let from = array.add(bigarray::DATA).read() as *const u8;
-            let to = self.base.add(at);
-            to.write(header::outside(wosize, tag::ABSTRACT));
-            if wosize > 0 {
-                to.add(wosize).write(0);
-                std::ptr::copy_nonoverlapping(from, to.add(1).cast(), bytes);
-            }
-            array
-                .add(bigarray::DATA)
-                .write(self.target + (at + 1) * WORD);
-            array.add(bigarray::PROXY).write(0);
-            let flags = array.add(bigarray::FLAGS).read();
-            array
-                .add(bigarray::FLAGS)
-                .write(flags & !bigarray::OWNERSHIP);
-        }
-        self.space.pointer(field0 + bigarray::DATA);
-        Ok(())
+        unsafe { self.out.take(block, header, shape)? };
+        Ok(self.out.address(offset) + (value - block))
     }
 
     /// What a pointer to a block of no fields becomes. One copy per tag will do: nothing tells
@@ -390,51 +284,13 @@ impl<'a, S: Space, R: Source> Copier<'a, S, R> {
         let tag = header::tag(header);
         let atoms = self.atoms.get_or_insert_with(|| Box::new([0; 256]));
         if atoms[tag as usize] == 0 {
-            atoms[tag as usize] = self.free + 1;
-            let at = self.reserve(1)?;
-            self.blocks += 1;
+            atoms[tag as usize] = self.out.free() + 1;
+            let at = self.out.reserve(1)?;
+            self.out.blocks += 1;
             // SAFETY: `reserve` has made room for a header at `at`.
-            unsafe { self.base.add(at).write(header::outside(0, tag)) };
+            unsafe { self.out.write(at, header::outside(0, tag)) };
         }
         let offset = self.atoms.as_ref().map_or(0, |atoms| atoms[tag as usize]);
-        Ok(self.target + offset * WORD)
-    }
-
-    /// Takes `words` words at the end of the copy; the index of the first.
-    #[inline(always)]
-    fn reserve(&mut self, words: usize) -> Result<usize, Stop> {
-        let at = self.free;
-        let end = at + words; // sizes of blocks have 54 bits
-        if end > self.limit || self.limit == 0 {
-            self.grow(end)?;
-        }
-        self.free = end;
-        Ok(at)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, words: usize) -> Result<(), Stop> {
-        if words > MOST_BYTES / WORD {
-            return Err(Stop::TooLarge);
-        }
-        match self.space.ensure(words * WORD) {
-            Ok(bytes) => {
-                assert!(
-                    bytes / WORD >= words,
-                    "a space that gives less than was asked for"
-                );
-                self.limit = bytes / WORD;
-                Ok(())
-            }
-            Err(Grow::Full) => Err(Stop::Full),
-            Err(Grow::System(error)) => Err(self.failed(error)),
-        }
-    }
-
-    #[cold]
-    fn failed(&mut self, error: hh_region::Error) -> Stop {
-        self.error = Some(error);
-        Stop::System
+        Ok(self.out.address(offset))
     }
 }

@@ -14,6 +14,7 @@ pub mod custom;
 mod error;
 mod fifo;
 pub mod header;
+mod output;
 mod refuse;
 mod shadow;
 mod small;
