@@ -129,8 +129,9 @@ impl Heap {
         let theirs = Memfd::create("hh_shared heap", Inherit::Yes)?;
         let file = Memfd::from_fd(duplicate(theirs.as_fd())?)?;
         file.extend(layout.file_len)?;
-        file.reserve(0, size_of::<Info>() as u64)?;
-        file.reserve(layout.locals, layout.mark_stack - layout.locals)?;
+        // Nobody changes its length from here on, nor what may be done with it.
+        sys::add_seals(file.as_fd(), libc::F_SEAL_GROW | libc::F_SEAL_SEAL)?;
+        reserve_fixed(&file, &layout)?;
         let base = map(search(&layout)?, &file, &layout)?;
         // SAFETY:
         // - the first page is mapped, reserved and nobody else's yet; `Fixed` is its beginning.
@@ -140,7 +141,7 @@ impl Heap {
         }
         // SAFETY:
         // - `map` has just mapped the whole file, and leaked the claim; a new file is all zeros.
-        // - info, locals and chunk map were reserved above.
+        // - info, locals and chunk map are reserved.
         let span = unsafe { Span::new(base, layout) };
         let info = span.info();
         // Relaxed, all: nobody else has the file.
@@ -189,7 +190,7 @@ impl Heap {
                 let base = map(claim, &file, &layout)?;
                 // SAFETY:
                 // - `map` has just mapped the whole file, and leaked the claim.
-                // - the file says it was made by `create`, which reserved those pages.
+                // - `open` reserved those pages.
                 unsafe { Span::new(base, layout) }
             }
         };
@@ -201,6 +202,13 @@ impl Heap {
             log_level: fixed.log_level,
         })
     }
+}
+
+/// Reserves the pages of the parts that all processes touch at any time.
+fn reserve_fixed(file: &Memfd, layout: &Layout) -> Result<()> {
+    file.reserve(0, size_of::<Info>() as u64)?;
+    file.reserve(layout.locals, layout.mark_stack - layout.locals)?;
+    Ok(())
 }
 
 /// Another descriptor for the same file, closed in programs that this process executes.
@@ -219,6 +227,8 @@ fn open(fd: BorrowedFd<'_>) -> Result<(Memfd, Fixed, Layout)> {
     sys::read_at(file.as_fd(), &mut bytes, 0)?;
     let fixed = Fixed::from_bytes(&bytes);
     let layout = fixed.layout(file.size()?)?;
+    // They are there already, unless somebody made the file by hand.
+    reserve_fixed(&file, &layout)?;
     Ok((file, fixed, layout))
 }
 

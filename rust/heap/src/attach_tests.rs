@@ -75,14 +75,29 @@ fn a_file_that_is_no_heap_is_refused() {
 }
 
 #[test]
+fn nobody_changes_the_length_of_a_heap() {
+    let (_master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let len = sys::status(fd.as_fd()).unwrap().len;
+    for other in [0, len - 4096, len + 4096] {
+        let error = sys::set_len(fd.as_fd(), other).unwrap_err();
+        assert_eq!(error.errno, libc::EPERM);
+    }
+    assert!(sys::add_seals(fd.as_fd(), libc::F_SEAL_WRITE).is_err());
+}
+
+#[test]
 fn a_heap_of_another_length_is_refused() {
     let (_master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
-    let len = hh_region::sys::status(fd.as_fd()).unwrap().len;
-    hh_region::sys::set_len(fd.as_fd(), len + 4096).unwrap();
-    assert!(matches!(
-        Heap::connect(fd.as_fd(), 1, None),
-        Err(Error::Refused(_))
-    ));
+    let len = sys::status(fd.as_fd()).unwrap().len;
+    let mut first = [0; 4096];
+    sys::read_at(fd.as_fd(), &mut first, 0).unwrap();
+    for (other, refused) in [(4096, true), (len + 4096, true), (len, false)] {
+        let copy = Memfd::create("copy", Inherit::No).unwrap();
+        copy.extend(other).unwrap();
+        sys::write_at(copy.as_fd(), &first, 0).unwrap();
+        let connected = Heap::connect(copy.as_fd(), 1, None);
+        assert_eq!(matches!(connected, Err(Error::Refused(_))), refused);
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Span {
     /// - `base` is a multiple of the page size; `layout.file_len` bytes from there on are a
     ///   shared, writable mapping of a file with this layout, for as long as the process lives.
     /// - the file cannot be shortened.
-    /// - info, locals and chunk map have their pages reserved, and began as zeros.
+    /// - info, locals and chunk map have their pages reserved.
     pub(crate) unsafe fn new(base: *mut u8, layout: Layout) -> Span {
         Span { base, layout }
     }

@@ -19,6 +19,7 @@ use hh_heap::counter::Counter;
 use hh_heap::{Error, Heap};
 use hh_region::sync::process::{AtomicBool, AtomicPtr, Ordering};
 use std::ffi::CStr;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// This process's heap. Never freed: OCaml holds views of it.
 static HEAP: AtomicPtr<Heap> = AtomicPtr::new(std::ptr::null_mut());
@@ -28,6 +29,11 @@ static COUNTER: Counter = Counter::new();
 
 /// Whether this process stops when workers are asked to.
 static CAN_STOP: AtomicBool = AtomicBool::new(true);
+
+/// Runs the body of a primitive that cannot raise: a panic in it becomes `otherwise`.
+fn unraised<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
+}
 
 /// Stands for an OCaml value of any type.
 pub(crate) struct Anything;

@@ -1,8 +1,7 @@
 //! Single words of objects as atomics. All are `[@@noalloc]` with unboxed arguments, so all are
 //! plain `extern "C"`, each with its twin for bytecode, where `int64`s are boxed.
 
-use super::try_heap;
-use crate::raise::boundary;
+use super::{try_heap, unraised};
 use ocaml_sys::Value;
 
 /// An OCaml int.
@@ -33,10 +32,10 @@ unsafe fn int64(value: Value) -> i64 {
 /// The word at an address; 0 where there is none.
 #[no_mangle]
 extern "C" fn hh_load_acquire(addr: Value) -> i64 {
-    boundary(|| {
-        Ok(try_heap()
+    unraised(0, || {
+        try_heap()
             .and_then(|heap| heap.load(int(addr)).ok())
-            .unwrap_or(0))
+            .unwrap_or(0)
     })
 }
 
@@ -53,10 +52,10 @@ extern "C" fn hh_load_acquire_byte(addr: Value) -> Value {
 /// Writes the word at an address; does nothing where none is allocated.
 #[no_mangle]
 extern "C" fn hh_store_release(addr: Value, word: i64) -> Value {
-    boundary(|| {
+    unraised(ocaml_sys::UNIT, || {
         // A refusal has changed nothing.
         let _ = try_heap().map(|heap| heap.store_word(int(addr), word));
-        Ok(ocaml_sys::UNIT)
+        ocaml_sys::UNIT
     })
 }
 
@@ -73,12 +72,12 @@ extern "C" fn hh_store_release_byte(addr: Value, word: Value) -> Value {
 /// Writes the second number if the first is there; whether it did. False where none is allocated.
 #[no_mangle]
 extern "C" fn hh_compare_exchange(weak: Value, addr: Value, expected: i64, new: i64) -> Value {
-    boundary(|| {
+    unraised(bool_value(false), || {
         let (weak, addr) = (int(weak) != 0, int(addr));
         let done = try_heap()
             .and_then(|heap| heap.compare_exchange(weak, addr, expected, new).ok())
             .unwrap_or(false);
-        Ok(bool_value(done))
+        bool_value(done)
     })
 }
 

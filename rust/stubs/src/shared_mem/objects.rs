@@ -1,8 +1,8 @@
 //! The primitives that make objects and read them: raw space, serialised values, strings.
 
 use super::table::addr_value;
-use super::{exception, heap, heap_unless_cancelled, Anything};
-use crate::raise::{boundary, settle, Exn};
+use super::{exception, heap, heap_unless_cancelled, unraised, Anything};
+use crate::raise::{settle, Exn};
 use crate::value::raw;
 use hh_heap::{Heap, Stored};
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
@@ -186,7 +186,7 @@ fn write(heap: Option<&Heap>, addr: Value, bytes: &[u8]) {
 /// Writes the string's words, padding and all. Does nothing where they are not allocated.
 #[no_mangle]
 extern "C" fn hh_write_string(addr: Value, string: Value) -> Value {
-    boundary(|| {
+    unraised(ocaml_sys::UNIT, || {
         // SAFETY:
         // - an OCaml string: its words, which nothing moves while this runs.
         let bytes = unsafe {
@@ -194,7 +194,7 @@ extern "C" fn hh_write_string(addr: Value, string: Value) -> Value {
             std::slice::from_raw_parts(ocaml_sys::string_val(string), words * 8)
         };
         write(super::try_heap(), addr, bytes);
-        Ok(ocaml_sys::UNIT)
+        ocaml_sys::UNIT
     })
 }
 
@@ -205,7 +205,7 @@ extern "C" fn hh_write_string(addr: Value, string: Value) -> Value {
 /// place isn't allocated.
 #[no_mangle]
 extern "C" fn hh_write_bytes(addr: Value, bytes: Value, pos: Value, len: Value) -> Value {
-    boundary(|| {
+    unraised(ocaml_sys::UNIT, || {
         // SAFETY:
         // - OCaml bytes, which nothing moves while this runs; ints.
         let (bytes, pos, len) = unsafe {
@@ -218,7 +218,7 @@ extern "C" fn hh_write_bytes(addr: Value, bytes: Value, pos: Value, len: Value) 
         if let Some(piece) = piece {
             write(super::try_heap(), addr, piece);
         }
-        Ok(ocaml_sys::UNIT)
+        ocaml_sys::UNIT
     })
 }
 
@@ -227,11 +227,13 @@ extern "C" fn hh_write_bytes(addr: Value, bytes: Value, pos: Value, len: Value) 
 /// How two string objects compare: -1, 0 or 1. Where one is no string, their addresses.
 #[no_mangle]
 extern "C" fn hh_compare_string(a: Value, b: Value) -> Value {
-    boundary(|| {
+    // SAFETY: a small int.
+    let unequal = unsafe { ocaml_sys::val_int(a.cmp(&b) as isize) };
+    unraised(unequal, || {
         // SAFETY: addresses are OCaml ints.
         let (a, b) = unsafe { (ocaml_sys::int_val(a) as i64, ocaml_sys::int_val(b) as i64) };
         let compared = super::try_heap().and_then(|heap| heap.compare_strings(a, b).ok());
         // SAFETY: a small int.
-        Ok(unsafe { ocaml_sys::val_int(compared.unwrap_or_else(|| a.cmp(&b)) as isize) })
+        unsafe { ocaml_sys::val_int(compared.unwrap_or_else(|| a.cmp(&b)) as isize) }
     })
 }
