@@ -135,16 +135,17 @@ extern "C" fn ancient_detach(md: Value) -> Value {
 #[no_mangle]
 unsafe extern "C" fn ancient_get(md: Value, number: Value) -> Value {
     const NAME: &str = "Ancient.get";
-    boundary(|| {
+    let word = boundary(|| {
         let image = file(md, NAME)?;
         let found = image
             .get(&key(number, NAME)?)
             .map_err(|error| exn(NAME, error))?;
-        let located = found.ok_or(Exn::NotFound)?;
-        // SAFETY: the lock is held (this function's contract); the value is an immediate or the
-        // address of a checked block of the image, which no writer changes any more.
-        Ok(unsafe { ancient::alloc_file_proxy(located.value as usize) })
-    })
+        Ok(found.ok_or(Exn::NotFound)?.value)
+    });
+    // Nothing of ours is alive any more, should the allocation raise.
+    // SAFETY: the lock is held (this function's contract); the value is an immediate or the
+    // address of a checked block of the image, which no writer changes any more.
+    unsafe { ancient::alloc_file_proxy(word as usize) }
 }
 
 /// `external share_info : md -> int -> 'a -> 'a ancient * info = "ancient_share_info"`
@@ -157,14 +158,14 @@ unsafe extern "C" fn ancient_get(md: Value, number: Value) -> Value {
 #[no_mangle]
 unsafe extern "C" fn ancient_share_info(md: Value, number: Value, value: Value) -> Value {
     const NAME: &str = "Ancient.share";
-    boundary(|| {
+    let (word, bytes) = boundary(|| {
         let image = file(md, NAME)?;
         let key = key(number, NAME)?;
         // SAFETY: this function's contract.
-        let (word, bytes) = unsafe { share(&image, &key, value) }?;
-        // SAFETY: as in `ancient_get`.
-        Ok(unsafe { ancient::with_info(ancient::alloc_file_proxy(word as usize), bytes) })
-    })
+        unsafe { share(&image, &key, value) }
+    });
+    // SAFETY: as in `ancient_get`.
+    unsafe { ancient::with_info(ancient::alloc_file_proxy(word as usize), bytes) }
 }
 
 /// Copies and publishes `value`: its word for readers, and its size in bytes.
