@@ -5,6 +5,7 @@
 //! are in [`crate::ancient`].
 
 use crate::ancient;
+use crate::blocking::{run_pending, without_runtime};
 use crate::classify::ForImage;
 use crate::ops_page;
 use crate::raise::{boundary, Exn};
@@ -16,8 +17,6 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 extern "C" {
-    fn caml_enter_blocking_section();
-    fn caml_leave_blocking_section();
     fn caml_register_generational_global_root(root: *mut Value);
     fn caml_remove_generational_global_root(root: *mut Value);
 }
@@ -177,12 +176,14 @@ unsafe fn share(image: &Image, key: &Key, mut value: Value) -> Result<(u64, usiz
     let failed = |error| exn(NAME, error);
     let locked = match image.try_lock().map_err(failed)? {
         Some(locked) => locked,
-        // SAFETY: `value` is a value, which may move while this waits, and is rooted meanwhile.
+        // SAFETY: `value` is a value, which may move while this waits, and is rooted meanwhile;
+        // an exception is settled by the stub, which allocates nothing before.
         None => unsafe {
             caml_register_generational_global_root(&mut value);
-            let locked = without_runtime(|| image.wait_lock());
+            let ran = run_pending();
+            let locked = ran.map(|()| without_runtime(|| image.wait_lock()));
             caml_remove_generational_global_root(&mut value);
-            locked.map_err(failed)?
+            locked?.map_err(failed)?
         },
     };
     let mut writer = image.writer(&locked).map_err(failed)?;
@@ -248,26 +249,4 @@ impl From<Error> for Unbuilt {
     fn from(error: Error) -> Unbuilt {
         Unbuilt::Image(error)
     }
-}
-
-/// Runs `work` while other threads and domains may run OCaml code and collect.
-///
-/// # Safety
-/// - the caller holds the runtime's lock, and has rooted the values that it uses afterwards;
-/// - `work` uses no OCaml value.
-unsafe fn without_runtime<T>(work: impl FnOnce() -> T) -> T {
-    /// Takes the lock again, after a panic too.
-    struct Outside;
-    impl Drop for Outside {
-        fn drop(&mut self) {
-            // SAFETY: made right after the section was entered, and dropped once.
-            unsafe { caml_leave_blocking_section() }
-        }
-    }
-    // SAFETY: the lock is held (this function's contract).
-    unsafe { caml_enter_blocking_section() };
-    let outside = Outside;
-    let answer = work();
-    drop(outside);
-    answer
 }

@@ -6,6 +6,7 @@
 
 mod ancient;
 mod ancient_file;
+mod blocking;
 mod classify;
 mod netsys_mem;
 mod ops_page;

@@ -37,6 +37,9 @@ pub(crate) enum Exn {
         /// The path, or what else tells which thing failed and why.
         argument: String,
     },
+    /// An exception that OCaml code raised while this stub ran it. Not rooted: nothing is
+    /// allocated between its birth and its settling.
+    Raised(Value),
     /// An exception that OCaml registered with `Callback.register_exception`, by its name.
     Registered(&'static CStr, Payload),
 }
@@ -46,8 +49,6 @@ pub(crate) enum Exn {
 pub(crate) enum Payload {
     /// A constant constructor.
     None,
-    /// One string.
-    Text(String),
     /// An `int` and an `int64`.
     IntInt64(isize, i64),
     /// A `Unix.error`, by the system's number for it.
@@ -116,6 +117,7 @@ fn raise(exn: Exn) -> ! {
                 name[..length].copy_from_slice(&function.as_bytes()[..length]);
                 caml_unix_error(errno, name.as_ptr().cast(), consume(argument));
             }
+            Exn::Raised(exception) => ocaml_sys::caml_raise(exception),
             Exn::Registered(name, payload) => raise_registered(name, payload),
         }
     }
@@ -133,17 +135,12 @@ unsafe fn raise_registered(name: &'static CStr, payload: Payload) {
     unsafe {
         let cell = caml_named_value(name.as_ptr());
         if cell.is_null() {
-            drop(payload);
             let text = format!("hh_shared: exception {name:?} is not registered");
             ocaml_sys::caml_failwith_value(consume(text));
             return;
         }
         match payload {
             Payload::None => ocaml_sys::caml_raise_constant(*cell),
-            Payload::Text(text) => {
-                let argument = consume(text);
-                ocaml_sys::caml_raise_with_arg(*cell, argument);
-            }
             Payload::UnixError(errno) => {
                 let argument = caml_unix_error_of_code(errno);
                 ocaml_sys::caml_raise_with_arg(*cell, argument);

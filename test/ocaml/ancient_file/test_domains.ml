@@ -39,6 +39,44 @@ let signals path =
   check_int "the other's" 300_000
     (List.length (Ancient.follow (Ancient.get md 1) : int list))
 
+(* A handler that raises once jumped over the frames of [share], out of the call that lets the
+   other domains run: the file's lock stayed taken as long as the process lived. *)
+let raising_signals path =
+  let md = attach path in
+  let v = List.init 20_000 string_of_int in
+  let armed = ref false and raised = ref 0 in
+  let handler _ =
+    if !armed then (
+      armed := false;
+      raise Exit)
+  in
+  Sys.set_signal Sys.sigprof (Signal_handle handler);
+  let busy = spawn "keep busy" [ path ] in
+  let ticker =
+    fork (fun () ->
+        let parent = Unix.getppid () in
+        for _ = 1 to 300 do
+          Unix.sleepf 0.001;
+          Unix.kill parent Sys.sigprof
+        done)
+  in
+  let share () =
+    try
+      armed := true;
+      ignore (Ancient.share md 0 v);
+      armed := false
+    with Exit -> incr raised
+  in
+  while fst (Unix.waitpid [ WNOHANG ] ticker) = 0 do
+    share ()
+  done;
+  Sys.set_signal Sys.sigprof Signal_ignore;
+  check_bool "handlers raised" true (!raised > 0);
+  (* Another process gets the lock while this one lives. *)
+  wait_ok busy;
+  wait_ok (spawn "keep busy" [ path ]);
+  check_int "shared" 300_000 (List.length (Ancient.follow (Ancient.get md 1) : int list))
+
 let domains path =
   let stop = Atomic.make false in
   let collector =
@@ -81,6 +119,7 @@ let () =
       ( "domains",
         [
           test "signals while waiting for another writer" (in_file signals);
+          test "handlers that raise" (in_file raising_signals);
           test "two domains write, a third collects" (in_file domains);
         ] );
     ]
