@@ -49,8 +49,8 @@ val mark : 'a -> 'a ancient
     [int64], [nativeint], bigarrays (with their data) and other custom blocks without a
     finaliser are copied.
 
-    Cost: time in the size of the value, some hundred nanoseconds for a small one;
-    no stack, whatever the depth; a quarter of the size of [v] in memory while copying.
+    Cost: time in the size of the value, some hundred nanoseconds for a small one; no
+    stack, whatever the depth; a quarter of the size of [v] in memory while copying.
 
     @raise Invalid_argument
       if [v] holds what cannot be copied, naming it and where it is, as in
