@@ -323,7 +323,11 @@ let is_custom o = Obj.is_block o && Obj.tag o = Obj.custom_tag
 let get_custom_ops v =
   let o = Obj.repr v in
   if not (is_custom o) then invalid "get_custom_ops: not a custom block";
-  (custom_identifier o, custom_operations o)
+  let identifier = custom_identifier o in
+  if identifier = "" then
+    invalid "get_custom_ops: the operations at 0x%nx are another process's"
+      (custom_operations o);
+  (identifier, custom_operations o)
 
 let is_bigarray o = is_custom o && custom_identifier o = "_bigarr02"
 

@@ -379,7 +379,8 @@ val get_custom_ops : 'a -> string * custom_ops
 (** [get_custom_ops v] is the identifier and the address of the operations of the custom
     block [v], e.g. [get_custom_ops 0L] is [("_j", _)].
 
-    @raise Invalid_argument if [v] is not a custom block. *)
+    @raise Invalid_argument
+      if [v] is not a custom block, or one whose operations are another process's. *)
 
 val copy_value : init_value_flag list -> 'a -> 'a
 (** [copy_value flags v] is a copy of [v] and all that it reaches, in the OCaml heap. [v]

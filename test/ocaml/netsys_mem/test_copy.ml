@@ -238,6 +238,28 @@ let customs () =
   Alcotest.(check (list int64))
     "operations, the first of each name" [ 0x4560L; 0x1230L; 0xabc0L ] operations
 
+(* Blocks of another process, whose operations are nowhere in this one. *)
+let foreign_customs () =
+  let m = buffer 1024 in
+  let target_custom_ops = [ ("_j", 0x10n); ("_bigarr02", 0x7fff_ffff_f000n) ] in
+  let write v =
+    let voffset, _ = Netsys_mem.init_value ~target_custom_ops m 0 [ v ] all in
+    List.hd (Netsys_mem.as_value m voffset : Obj.t list)
+  in
+  List.iter
+    (fun foreign ->
+      raises_invalid "operations" (fun () -> Netsys_mem.get_custom_ops foreign);
+      check_bool "bigarray" false (Netsys_mem.is_bigarray foreign);
+      let text =
+        raises_failure "copy" (fun () -> Netsys_mem.copy_value all (1, foreign))
+      in
+      check_string "text"
+        "Netsys_mem.copy_value: cannot copy custom block of another process at field 1"
+        text)
+    [
+      write (Obj.repr (Int64.of_int (Sys.opaque_identity 1))); write (Obj.repr (buffer 8));
+    ]
+
 let bigarrays () =
   let m = buffer 8192 in
   let two =
@@ -407,6 +429,7 @@ let suites =
       test "refused" refused;
       test "atoms" atoms;
       test "custom blocks" customs;
+      test "custom blocks of another process" foreign_customs;
       test "bigarrays" bigarrays;
       test "address ranges" ranges;
       test "five million elements" deep;

@@ -95,3 +95,51 @@ pub fn send_from(fd: BorrowedFd<'_>, from: *const u8, len: usize, flags: i32) ->
         "send",
     )
 }
+
+/// Copies the bytes at an address of this process, as many of them as there are: memory that is
+/// not there, or not readable, is no fault but the end. For looking at an address that came from
+/// elsewhere. Costs a system call.
+///
+/// # Errors
+/// `EFAULT` where nothing is readable; `ENOSYS` or `EPERM` where the system doesn't let a process
+/// look at itself that way.
+pub fn peek(address: usize, to: &mut [u8]) -> Result<usize> {
+    let local = libc::iovec {
+        iov_base: to.as_mut_ptr().cast(),
+        iov_len: to.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: address as *mut libc::c_void,
+        iov_len: to.len(),
+    };
+    // SAFETY: writes to `to` only; of the other range the kernel reads what can be read.
+    let read = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
+    moved(read, "process_vm_readv")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peeking_sees_what_is_there_and_no_more() {
+        let page = crate::sys::page_size();
+        let address = map_zeroes_near(0, 2 * page, false).unwrap();
+        // SAFETY: a mapping of this test's own, of which the second page is not used.
+        unsafe {
+            ((address + page - 2) as *mut u8).write(7);
+            crate::sys::unmap(address + page, page).unwrap();
+            crate::sys::reserve_at(address + page, page).unwrap();
+        }
+        let mut bytes = [9; 4];
+        assert_eq!(peek(address + page - 2, &mut bytes).unwrap(), 2);
+        assert_eq!(bytes, [7, 0, 9, 9]);
+        assert_eq!(
+            peek(address + page, &mut bytes).unwrap_err().errno,
+            libc::EFAULT
+        );
+        assert_eq!(peek(0x10, &mut bytes).unwrap_err().errno, libc::EFAULT);
+        // SAFETY: nobody else knows of it.
+        unsafe { crate::sys::unmap(address, 2 * page).unwrap() };
+    }
+}

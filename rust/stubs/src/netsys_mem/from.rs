@@ -1,8 +1,8 @@
 //! What `init_value` and `copy_value` tell the copier about the world they copy from: which custom
 //! blocks there are and what they become, what is kept, what is refused.
 
+use super::custom::{kind, name};
 use crate::ops_page::Builtin;
-use hh_graph::custom::{identifier, identifier::*};
 use hh_graph::{CopyError, Custom, Outside, Policy, Pool, Source};
 
 /// Side tables of the copier, kept between copies.
@@ -68,20 +68,6 @@ impl Operations {
         let at = KINDS.iter().position(|&other| other == kind).unwrap_or(0);
         self.0[at]
     }
-}
-
-/// The kind of the custom blocks with these operations.
-fn kind(operations: usize) -> Option<Builtin> {
-    // Mapped bigarrays have operations of their own, and so may a copy by somebody else.
-    // SAFETY: a custom block's first word is the address of its operations.
-    let by_name = || match unsafe { identifier(operations) }.as_str() {
-        INT32 => Some(Builtin::Int32),
-        INT64 => Some(Builtin::Int64),
-        NATIVEINT => Some(Builtin::Nativeint),
-        BIGARRAY => Some(Builtin::Bigarray),
-        _ => None,
-    };
-    Builtin::of(operations).or_else(by_name)
 }
 
 /// The world as `Netsys_mem`'s flags make it look.
@@ -166,10 +152,10 @@ impl Source for From {
     }
 
     fn custom_name(&self, operations: usize) -> String {
-        match kind(operations) {
-            Some(kind) => format!("{kind:?} without the flag for it").to_lowercase(),
-            // SAFETY: a custom block's first word is the address of its operations.
-            None => format!("custom block {:?}", unsafe { identifier(operations) }),
+        match (kind(operations), name(operations)) {
+            (Some(kind), _) => format!("{kind:?} without the flag for it").to_lowercase(),
+            (None, Some(name)) => format!("custom block {name:?}"),
+            (None, None) => "custom block of another process".into(),
         }
     }
 }
