@@ -1,5 +1,5 @@
 //! The copy as it grows: the end it is written at, the room it asks its space for, and how a
-//! block gets there. What is copied, and why, is decided in [`crate::copy`].
+//! block gets there. What is copied, and why, is decided in [`crate::copy()`].
 
 use crate::admit::{Shape, Why};
 use crate::custom::bigarray;
@@ -92,7 +92,7 @@ impl<'a, S: Space> Output<'a, S> {
     /// Copies one block to the end of the copy.
     ///
     /// # Safety
-    /// - `block` is a readable block with this header, whose shape [`admit`] told.
+    /// - `block` is a readable block with this header, whose shape [`crate::admit::admit`] told.
     #[inline(always)]
     pub(crate) unsafe fn take(
         &mut self,

@@ -41,6 +41,7 @@ pub struct Fixed {
 
 /// What C sees of the header. Asserted below: the size and the offsets of ccan's struct.
 #[repr(C)]
+#[allow(dead_code)] // only its shape is used, below; older compilers don't see that
 struct Layout {
     flen: u64,
     max: u64,
