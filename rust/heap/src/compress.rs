@@ -9,9 +9,9 @@
 //! LZ4 blocks don't know their own decompressed size: the header's capacity, in words,
 //! bounds it, and the decoder stops where the block does.
 
-use crate::checksum::checksum;
 use crate::error::{Error, Result};
 use crate::object::{Header, MAX_SERIALISED_WORDS};
+use hh_region::checksum;
 
 /// LZ4's limit on what can be compressed in one block, in bytes.
 pub const MAX_INPUT: usize = 0x7e00_0000;
@@ -37,9 +37,12 @@ const SUM: usize = 8;
 /// The most bytes that can follow the block, the count not included.
 const MAX_COUNT: usize = SUM + 7;
 
-/// What the checksum covers besides the block: tag and sizes, not the colour.
-fn seed(header: Header) -> u64 {
-    header.word() >> 2
+/// The checksum of a block and of its header's tag and sizes; not of the colour, which changes.
+///
+/// The runtime's reader believes what it reads: a value that another process has written over
+/// would make it leave its buffer.
+fn sum_of(header: Header, block: &[u8]) -> u64 {
+    checksum(block) ^ header.word() >> 2
 }
 
 /// The header and the payload of an object that holds `bytes`.
@@ -62,7 +65,7 @@ pub fn compress(bytes: &[u8], tag: u64) -> Result<(Header, Vec<u8>)> {
         )));
     };
     payload.truncate(words * 8);
-    let sum = checksum(&payload[..len], seed(header));
+    let sum = sum_of(header, &payload[..len]);
     payload[len..].fill(0);
     payload[len..len + SUM].copy_from_slice(&sum.to_le_bytes());
     // At most MAX_COUNT.
@@ -87,7 +90,7 @@ pub fn decompress(header: Header, payload: &[u8], bytes: &mut [u8]) -> Option<us
         return None;
     }
     if let Some(sum) = after.first_chunk::<SUM>() {
-        if u64::from_le_bytes(*sum) != checksum(block, seed(header)) {
+        if u64::from_le_bytes(*sum) != sum_of(header, block) {
             return None;
         }
     }

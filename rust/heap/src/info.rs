@@ -61,11 +61,12 @@ impl Fixed {
             self.log_level as u64,
             self.base,
         ];
-        // FNV-1a, a word at a time: against accidents, not against enemies, from whom the
-        // checks in `layout` protect.
-        words.iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| {
-            (hash ^ word).wrapping_mul(0x0100_0000_01b3)
-        })
+        // Against accidents, not against enemies, from whom the checks in `layout` protect.
+        let mut bytes = [0; 7 * 8];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        hh_region::checksum(&bytes)
     }
 
     /// The first bytes of a file, as the numbers they would be.

@@ -14,7 +14,6 @@ pub mod alloc;
 mod attach;
 mod backing;
 mod cells;
-mod checksum;
 mod chunks;
 pub mod compress;
 pub mod counter;

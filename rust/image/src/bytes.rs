@@ -1,17 +1,13 @@
-//! Fixed places in byte buffers, and the checksum over them: how every structure of the file is
-//! written and read. Little-endian, as the OCaml values beside them are.
+//! Fixed places in byte buffers: how every structure of the file is written and read.
+//! Little-endian, as the OCaml values beside them are.
 
-use twox_hash::{XxHash3_128, XxHash3_64};
+pub(crate) use hh_region::checksum;
+use twox_hash::XxHash3_128;
 
 /// The unit in which the file's space is given out, in bytes: superblocks, nodes of the key
 /// table and extents start at multiples of it. No two extents share a page, because a process
 /// that wrote into its private copy of a page would not see what the file gets there later.
 pub(crate) const PAGE_BYTES: u64 = 4096;
-
-/// The checksum of `bytes`: XXH3, 64 bits.
-pub(crate) fn checksum(bytes: &[u8]) -> u64 {
-    XxHash3_64::oneshot(bytes)
-}
 
 /// The 128 bits by which the key table knows a name.
 pub(crate) fn name_hash(name: &[u8]) -> u128 {

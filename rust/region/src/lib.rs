@@ -6,6 +6,7 @@
 #![warn(clippy::all)]
 
 pub mod buffer;
+mod checksum;
 pub mod claim;
 mod error;
 pub mod memfd;
@@ -19,6 +20,7 @@ pub mod sync;
 pub mod sys;
 mod tombstone;
 
+pub use checksum::checksum;
 pub use claim::{Access, Claim};
 pub use error::{Error, Result};
 pub use memfd::{Inherit, Memfd};
