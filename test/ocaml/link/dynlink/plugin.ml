@@ -1,5 +1,10 @@
-external setup : unit -> unit = "hh_shared_setup"
-
+(* The program that loads this one shares no module of ours with it: results go through the
+   environment. *)
 let () =
-  setup ();
-  Unix.putenv "HH_SHARED_PLUGIN_RAN" "yes"
+  let try_module (name, works) =
+    let result =
+      match works () with () -> "works" | exception e -> Printexc.to_string e
+    in
+    Unix.putenv ("HH_SHARED_PLUGIN_" ^ name) result
+  in
+  List.iter try_module Four.all

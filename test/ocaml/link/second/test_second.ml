@@ -1,13 +1,16 @@
 open Test_support
 
 external answer : int -> int = "second_rust_answer"
-external setup : unit -> unit = "hh_shared_setup"
 
-let works () =
-  setup ();
+let other () =
   check_int "even" 44 (answer 22);
-  check_int "odd, through a caught panic" 26 (answer 13);
-  setup ();
-  check_int "again" 8 (answer 4)
+  check_int "odd, through a caught panic" 26 (answer 13)
 
-let () = run "second Rust library" [ ("both", [ test "work" works ]) ]
+let () =
+  let ours = List.map (fun (name, works) -> test name works) Four.all in
+  run "second Rust library"
+    [
+      ("the other", [ test "works" other ]);
+      ("ours", ours);
+      ("the other, after ours", [ test "works still" other ]);
+    ]
