@@ -19,6 +19,8 @@ pub mod identifier {
     pub const NATIVEINT: &str = "_n";
     /// Bigarrays
     pub const BIGARRAY: &str = "_bigarr02";
+    /// Bigarrays over files, of `Unix.map_file`.
+    pub const MAPPED_BIGARRAY: &str = "_bigarray";
 }
 
 /// The identifier of custom operations, as the library that made them wrote it.

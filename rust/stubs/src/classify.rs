@@ -28,8 +28,10 @@ impl Source for InProcess {
     /// Custom blocks without a finaliser are copied as they are; with one, they own something
     /// that would be owned twice.
     fn custom(&self, operations: usize) -> Custom {
-        match Builtin::of(operations) {
-            Some(Builtin::Bigarray) => Custom::Bigarray(0),
+        match kind(operations) {
+            // The plain operations: those of a mapped file's array would unmap the copy's data
+            // when an array derived from it is collected.
+            Some(Builtin::Bigarray) => Custom::Bigarray(Builtin::Bigarray.own()),
             Some(_) => Custom::Verbatim,
             None if owns_something(operations) => Custom::Refuse,
             None => Custom::Verbatim,
@@ -63,7 +65,7 @@ impl Source for ForImage {
     }
 
     fn custom(&self, operations: usize) -> Custom {
-        match Builtin::of(operations) {
+        match kind(operations) {
             Some(Builtin::Bigarray) => Custom::Bigarray(Builtin::Bigarray.on_page()),
             Some(kind) => Custom::Operations(kind.on_page()),
             None => Custom::Refuse,
@@ -73,6 +75,14 @@ impl Source for ForImage {
     fn custom_name(&self, operations: usize) -> String {
         custom_name(operations)
     }
+}
+
+/// Which of those that every process knows a custom block is, by its operations.
+fn kind(operations: usize) -> Option<Builtin> {
+    Builtin::of(operations).or_else(|| {
+        // SAFETY: as for `owns_something`.
+        Builtin::named(&unsafe { custom::identifier(operations) })
+    })
 }
 
 /// Whether custom blocks with these operations have a finaliser.

@@ -6,7 +6,7 @@
 //! `Bigarray.sub` copy a block's operations word into the OCaml heap, where the collector
 //! follows it long after the image is detached.
 
-use hh_graph::custom::OPERATIONS_WORDS;
+use hh_graph::custom::{identifier, OPERATIONS_WORDS};
 use hh_graph::header::WORD;
 use hh_region::sync::process::{AtomicI32, Ordering};
 use hh_region::{sys, Claim, Error, Result};
@@ -62,6 +62,18 @@ impl Builtin {
     /// The address of the operations on the page.
     pub(crate) fn on_page(self) -> usize {
         ADDRESS + self as usize * RECORD_BYTES
+    }
+
+    /// Which one an identifier names. Bigarrays over files, and over memory of ours, have
+    /// operations of their own.
+    pub(crate) fn named(identifier: &str) -> Option<Builtin> {
+        match identifier {
+            identifier::INT64 => Some(Builtin::Int64),
+            identifier::INT32 => Some(Builtin::Int32),
+            identifier::NATIVEINT => Some(Builtin::Nativeint),
+            identifier::BIGARRAY | identifier::MAPPED_BIGARRAY => Some(Builtin::Bigarray),
+            _ => None,
+        }
     }
 
     /// Which one `operations` belong to, be they the process's own or the page's.

@@ -186,6 +186,29 @@ let objects () =
   check_int "same identity" (Oo.id o) (Oo.id c);
   check_bool "equal" true (compare o c = 0)
 
+(* Refused once, as a custom block with a finaliser: arrays over files have operations of their
+   own, whose finaliser unmaps. *)
+let mapped_bigarrays () =
+  with_temp_dir @@ fun dir ->
+  let fd = Unix.openfile (Filename.concat dir "data") [ O_RDWR; O_CREAT ] 0o600 in
+  let file = Unix.map_file fd Bigarray.int32 Bigarray.c_layout true [| 3; 5000 |] in
+  Unix.close fd;
+  let file = Bigarray.array2_of_genarray file in
+  file.{2, 4999} <- 7l;
+  let marked = Ancient.mark (Some file) in
+  file.{2, 4999} <- 8l;
+  let copy = Option.get (Ancient.follow marked) in
+  let row = Bigarray.Array2.slice_left copy 2 in
+  check_bool "the copy's data are its own" true (row.{4999} = 7l);
+  ignore (Sys.opaque_identity file);
+  (* The array itself, the copy's row: gone; what the copy has must stay mapped. *)
+  for _ = 1 to 3 do
+    ignore (Sys.opaque_identity (Bigarray.Array2.slice_left copy 1));
+    Gc.full_major ()
+  done;
+  check_bool "still there" true (copy.{2, 4999} = 7l && copy.{0, 0} = 0l);
+  Ancient.delete marked
+
 let bigarrays () =
   let open Bigarray in
   let a = Array2.init Float64 C_layout 30 20 (fun i j -> float ((i * 100) + j)) in
@@ -366,6 +389,7 @@ let () =
           test "closures" closures;
           test "objects" objects;
           test "bigarrays" bigarrays;
+          test "bigarrays over files" mapped_bigarrays;
           test "int64 and the like" custom_arithmetic;
           test "predefined exceptions" predefined_exceptions;
           test "5 million cells under 8 MB of stack" long_list;

@@ -5,7 +5,6 @@
 
 use super::caml_copy_nativeint;
 use crate::ops_page::Builtin;
-use hh_graph::custom::identifier::{BIGARRAY, INT32, INT64, NATIVEINT};
 use hh_region::sys::peek;
 use ocaml_sys::{caml_alloc_initialized_string, Value};
 use std::ffi::CStr;
@@ -35,15 +34,7 @@ pub(super) fn name(operations: usize) -> Option<String> {
 
 /// Which of those that can be copied the operations belong to.
 pub(super) fn kind(operations: usize) -> Option<Builtin> {
-    // Mapped bigarrays have operations of their own.
-    let by_name = || match name(operations)?.as_str() {
-        INT32 => Some(Builtin::Int32),
-        INT64 => Some(Builtin::Int64),
-        NATIVEINT => Some(Builtin::Nativeint),
-        BIGARRAY => Some(Builtin::Bigarray),
-        _ => None,
-    };
-    Builtin::of(operations).or_else(by_name)
+    Builtin::of(operations).or_else(|| Builtin::named(&name(operations)?))
 }
 
 /// The address of a custom block's operations.
