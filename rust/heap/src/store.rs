@@ -57,8 +57,8 @@ impl Heap {
         Ok(addr)
     }
 
-    /// The serialised object at `addr`, copied.
-    pub fn stored(&self, addr: i64) -> Result<Stored> {
+    /// The header of the serialised object at `addr`, and how many bytes its value can take.
+    fn stored_header(&self, addr: i64) -> Result<(Header, usize)> {
         let header = self.header_at(addr)?;
         let not_here = Error::InvalidHeader {
             addr,
@@ -68,6 +68,18 @@ impl Heap {
             return Err(not_here);
         }
         let capacity = compress::capacity(header).ok_or(not_here)? as usize;
+        Ok((header, capacity))
+    }
+
+    /// The number of bytes that the value of the serialised object at `addr` can take: what
+    /// [`Stored::decompress`] will need, if nobody changes the object.
+    pub fn stored_capacity(&self, addr: i64) -> Result<usize> {
+        Ok(self.stored_header(addr)?.1)
+    }
+
+    /// The serialised object at `addr`, copied.
+    pub fn stored(&self, addr: i64) -> Result<Stored> {
+        let (header, capacity) = self.stored_header(addr)?;
         let mut payload = compress::buffer(header.words() as usize * 8)?;
         // SAFETY:
         // - `payload` is a buffer of just this length, of our own.

@@ -4,7 +4,7 @@ use super::table::addr_value;
 use super::{exception, heap, heap_unless_cancelled, unraised, Anything};
 use crate::raise::{settle, Exn};
 use crate::value::raw;
-use hh_heap::{Heap, Stored};
+use hh_heap::Heap;
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
 use ocaml_sys::Value;
 use std::ffi::{c_char, c_void};
@@ -17,8 +17,8 @@ extern "C" {
         bytes: *mut *mut c_char,
         len: *mut isize,
     );
-    /// Unmarshals what begins at `offset` in a buffer of `malloc`, and frees it, also if it raises.
-    fn caml_input_value_from_malloc(bytes: *mut c_char, offset: isize) -> Value;
+    /// Unmarshals what begins at `offset`, an OCaml int, in OCaml bytes.
+    fn caml_input_value_from_bytes(bytes: Value, offset: Value) -> Value;
 }
 
 /// Bytes of `malloc`, freed with this.
@@ -28,30 +28,15 @@ struct Malloced {
 }
 
 impl Malloced {
-    /// `len` zeros.
-    fn zeros(len: usize) -> Result<Malloced, Exn> {
-        // SAFETY: any size may be asked for.
-        let bytes = unsafe { libc::calloc(len.max(1), 1) }.cast();
-        if <*mut u8>::is_null(bytes) {
-            return Err(Exn::OutOfMemory);
-        }
-        Ok(Malloced { bytes, len })
-    }
-
     fn as_mut(&mut self) -> &mut [u8] {
         // SAFETY: `len` initialised bytes, which are this value's alone.
         unsafe { std::slice::from_raw_parts_mut(self.bytes, self.len) }
-    }
-
-    /// The buffer, which is the caller's to free.
-    fn into_raw(self) -> *mut u8 {
-        std::mem::ManuallyDrop::new(self).bytes
     }
 }
 
 impl Drop for Malloced {
     fn drop(&mut self) {
-        // SAFETY: of `malloc` or `calloc`, and this value's alone.
+        // SAFETY: of `malloc`, and this value's alone.
         unsafe { libc::free(self.bytes.cast::<c_void>()) }
     }
 }
@@ -106,30 +91,48 @@ fn hh_store_ocaml(
 ///
 /// The value in a serialised object. Allocates. Raises what is registered as
 /// `invalid_address`, `invalid_header`, `worker_should_cancel`; `Out_of_memory`.
+///
+/// The marshalled bytes pass through OCaml's heap: the runtime's reader may raise, also what a
+/// signal's handler raises, and a buffer of ours would leak. (Its reader for buffers of `malloc`
+/// frees them, but refuses every one on OCaml 5.4.)
 #[ocaml_interop::export]
 fn hh_deserialize(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<Anything> {
     const NAME: &str = "hh_deserialize";
     let addr = addr.to_i64();
-    let marshalled = settle(
-        heap_unless_cancelled(NAME)
-            .and_then(|heap| heap.stored(addr).map_err(|error| exception(NAME, error)))
-            .and_then(|stored| marshalled(&stored)),
-    );
+    let heap = settle(heap_unless_cancelled(NAME));
+    let capacity = heap.stored_capacity(addr);
+    let capacity = settle(capacity.map_err(|error| exception(NAME, error)));
     // SAFETY:
-    // - a buffer of `malloc` that is nobody else's, with a marshalled value of just its length.
-    // - it may raise: nothing here has a destructor.
-    unsafe { OCaml::new(cr, caml_input_value_from_malloc(marshalled.cast(), 0)) }
+    // - nothing here has a destructor, for this and the reader may raise.
+    // - nothing is allocated between the making of `bytes` and the reader, which roots it.
+    // - the reader finds a marshalled value of a length within `bytes`.
+    unsafe {
+        let bytes = ocaml_sys::caml_alloc_string(capacity);
+        settle(marshalled(heap, addr, bytes, capacity));
+        OCaml::new(
+            cr,
+            caml_input_value_from_bytes(bytes, ocaml_sys::val_int(0)),
+        )
+    }
 }
 
-/// The bytes of a stored value, decompressed into a buffer of `malloc` that is the caller's.
-fn marshalled(stored: &Stored) -> Result<*mut u8, Exn> {
+/// Decompresses a stored value into fresh OCaml bytes.
+///
+/// # Safety
+/// - `bytes` are OCaml bytes of that capacity, which nothing moves while this runs.
+unsafe fn marshalled(heap: &Heap, addr: i64, bytes: Value, capacity: usize) -> Result<(), Exn> {
     let refused = |error| exception("hh_deserialize", error);
-    let mut bytes = Malloced::zeros(stored.capacity())?;
-    let len = stored.decompress(bytes.as_mut()).map_err(refused)?;
-    if marshal_len(&bytes.as_mut()[..len]) != Some(len as u64) {
+    let stored = heap.stored(addr).map_err(refused)?;
+    // SAFETY: as many bytes by contract, and initialised by the line before.
+    let bytes = unsafe {
+        ocaml_sys::string_val(bytes).write_bytes(0, capacity);
+        std::slice::from_raw_parts_mut(ocaml_sys::string_val(bytes), capacity)
+    };
+    let len = stored.decompress(bytes).map_err(refused)?;
+    if marshal_len(&bytes[..len]) != Some(len as u64) {
         return Err(refused(stored.not_a_value()));
     }
-    Ok(bytes.into_raw())
+    Ok(())
 }
 
 /// The length that marshalled bytes claim to have: the runtime believes it.
