@@ -110,9 +110,10 @@ pub unsafe fn grow(claim: &Claim, fd: BorrowedFd<'_>, mapped: usize) -> Result<(
 }
 
 /// Makes sure that stores into `[from, to)` find storage. Whoever extends reserves; but a
-/// file may have been copied with holes.
+/// file may have been copied with holes: wherever they are, it has less storage than length.
 pub(super) fn back(fd: BorrowedFd<'_>, from: usize, to: usize) -> Result<()> {
-    if sys::status(fd)?.allocated >= to as u64 {
+    let status = sys::status(fd)?;
+    if status.allocated >= status.len.max(to as u64) {
         return Ok(());
     }
     pages::reserve(fd, from as u64, (to - from) as u64)

@@ -353,3 +353,45 @@ fn detaching_under_busy_threads_harms_nobody() {
         region.unlink().unwrap();
     }
 }
+
+// The system answers growth beyond a limit on files (`ulimit -f`) with a signal that ends the
+// process. Runs itself again under such a limit, which holds for a whole process.
+#[test]
+fn a_limit_on_files_is_an_error_and_no_signal() {
+    const LIMITED: &str = "HH_REGION_TEST_LIMITED";
+    if std::env::var_os(LIMITED).is_some() {
+        let place = Place::new(13);
+        let region = place.make(1);
+        let errors = (0..8).find_map(|_| region.grow().err());
+        assert_eq!(errors.map(|error| error.errno), Some(libc::EFBIG));
+        put(&region, 0, 7);
+        assert_eq!(region.update(), Ok(false));
+        let file = sys::open_existing(&place.path()).unwrap();
+        assert_eq!(errno(sys::set_len(file.as_fd(), 1 << 20)), libc::EFBIG);
+        return;
+    }
+    let status = std::process::Command::new("sh")
+        .args(["-c", "ulimit -f 32; exec \"$0\" --exact \"$1\""])
+        .arg(std::env::current_exe().unwrap())
+        .arg("rszshm::region::tests::a_limit_on_files_is_an_error_and_no_signal")
+        .env(LIMITED, "1")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
+// Whether a file has holes was told from its storage as a whole: what it had behind the part in
+// use made up for a hole in it, where a store on a full disk would have killed the process.
+#[test]
+fn storage_behind_the_part_in_use_fills_no_holes() {
+    let place = Place::new(14);
+    drop(place.make(4 * 4096));
+    let file = sys::open_existing(&place.path()).unwrap();
+    sys::allocate_storage(file.as_fd(), 1 << 20, 1 << 20).unwrap();
+    sys::punch_hole(file.as_fd(), 4096, 4 * 4096).unwrap();
+    let before = sys::status(file.as_fd()).unwrap().allocated;
+    let _region = Region::attach(&place.path()).unwrap();
+    let after = sys::status(file.as_fd()).unwrap().allocated;
+    assert!(after >= before + 4 * 4096, "{before} {after}");
+}

@@ -173,8 +173,26 @@ fn file_offset(op: &'static str, offset: u64) -> Result<i64> {
     i64::try_from(offset).map_err(|_| Error::new(libc::EFBIG, op, format!("offset {offset}")))
 }
 
+/// Refuses to take a file of `now` bytes to `end` if that is longer than this process may make
+/// one: the system would send SIGXFSZ, which ends it.
+///
+/// # Errors
+/// `EFBIG`.
+pub fn check_limit(now: u64, end: u64) -> Result<()> {
+    let limit = longest_file();
+    if end <= now || end <= limit {
+        return Ok(());
+    }
+    let context = format!("{end} bytes; this process may make files of {limit}");
+    Err(Error::new(libc::EFBIG, "setrlimit(FSIZE)", context))
+}
+
 /// Sets a file's length. Cutting it kills whoever still uses the part that goes.
+///
+/// # Errors
+/// `EFBIG` beyond the limit on files; ftruncate's own.
 pub fn set_len(fd: BorrowedFd<'_>, len: u64) -> Result<()> {
+    check_limit(status(fd)?.len, len)?;
     let len = file_offset("ftruncate", len)?;
     // SAFETY: the descriptor is open while borrowed.
     let call = || unsafe { libc::ftruncate(fd.as_raw_fd(), len) }.into();
@@ -185,27 +203,33 @@ fn allocate(fd: BorrowedFd<'_>, mode: i32, offset: u64, len: u64) -> Result<()> 
     let start = file_offset("fallocate", offset)?;
     let size = file_offset("fallocate", len)?;
     // SAFETY: the descriptor is open while borrowed.
-    let call = || unsafe { libc::fallocate(fd.as_raw_fd(), mode, start, size) }.into();
-    let context = format!("{len} bytes from offset {offset} on");
-    uninterrupted("fallocate", &context, call).map(|_| ())
+    match unsafe { libc::fallocate(fd.as_raw_fd(), mode, start, size) } {
+        0 => Ok(()),
+        _ => {
+            let context = format!("{len} bytes from offset {offset} on");
+            Err(Error::last("fallocate", context))
+        }
+    }
 }
 
 /// Gives a part of a file its storage, extending the file if needed; contents stay.
 ///
 /// # Errors
-/// `EOPNOTSUPP` where the file system cannot.
+/// `EOPNOTSUPP` where the file system cannot; `EINTR` where a signal came, and then nothing
+/// is done: a shorter part may get through.
 pub fn allocate_storage(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
     allocate(fd, 0, offset, len)
 }
 
 /// Takes the storage of a part of a file away; it reads as zero afterwards.
 pub fn punch_hole(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
-    allocate(
-        fd,
-        libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
-        offset,
-        len,
-    )
+    const MODE: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    loop {
+        match allocate(fd, MODE, offset, len) {
+            Err(error) if error.errno == libc::EINTR => {}
+            answer => return answer,
+        }
+    }
 }
 
 /// Reads at an offset; how many bytes there were, fewer than asked for at the file's end.
@@ -238,6 +262,17 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<()> {
         done += uninterrupted("pwrite", "", call)? as usize;
     }
     Ok(())
+}
+
+/// Writes at the file's end, wherever others have taken that meanwhile; how many bytes.
+pub fn append(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    let part = libc::iovec {
+        iov_base: bytes.as_ptr() as *mut libc::c_void,
+        iov_len: bytes.len(),
+    };
+    // SAFETY: the descriptor is open while borrowed; the buffer is that long, and only read.
+    let call = || unsafe { libc::pwritev2(fd.as_raw_fd(), &part, 1, 0, libc::RWF_APPEND) } as i64;
+    uninterrupted("pwritev2", "", call).map(|n| n as usize)
 }
 
 /// Makes a file's contents durable.
