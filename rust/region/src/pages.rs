@@ -76,7 +76,7 @@ fn in_pieces(
 /// Appends zeroes until the file has `end` bytes. Nothing that is in the file already is
 /// written to: somebody else may be quicker, and others store there by then.
 fn append_zeroes(fd: BorrowedFd<'_>, end: u64) -> Result<()> {
-    const ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
     loop {
         let missing = end.saturating_sub(sys::status(fd)?.len);
         if missing == 0 {

@@ -11,6 +11,7 @@ use hh_region::rszshm::{spans_left_behind, Growth};
 use hh_region::{Region, Scan};
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime, ToOCaml};
 
+use crate::blocking::{run_pending, without_runtime};
 use crate::raise::{settle, Exn};
 use crate::value::{alloc_owned, owned_operations, raw, share_owned, Operations, Owned};
 use crate::view::bytes_owned_by;
@@ -41,15 +42,30 @@ fn region_of(handle: OCaml<Handle>) -> Arc<Region> {
     unsafe { share_owned::<Region>(raw(&handle)) }
 }
 
-/// Runs `body` on the region without the runtime's lock: it waits for files.
+/// Runs `work` without the runtime's lock: it waits for files. What a signal's handler raises
+/// before is an answer like any other, so that nobody's share of a region is jumped over.
+fn waiting<T>(
+    _cr: &mut OCamlRuntime,
+    function: &'static str,
+    work: impl FnOnce() -> hh_region::Result<T>,
+) -> Result<T, Exn> {
+    // SAFETY: a stub holds the runtime's lock, and as the runtime is borrowed here as mutable, it
+    // uses no value from before afterwards; `work` uses none, being about files.
+    let done = unsafe {
+        run_pending()?;
+        without_runtime(work)
+    };
+    done.map_err(failed(function))
+}
+
+/// [`waiting`] for something done to a region.
 fn released<T>(
     region: Arc<Region>,
     cr: &mut OCamlRuntime,
     function: &'static str,
     body: impl FnOnce(&Region) -> hh_region::Result<T>,
 ) -> Result<T, Exn> {
-    cr.releasing_runtime(|| body(&region))
-        .map_err(failed(function))
+    waiting(cr, function, || body(&region))
 }
 
 fn handle_of<'a>(cr: &'a mut OCamlRuntime, made: Result<Region, Exn>) -> OCaml<'a, Handle> {
@@ -103,8 +119,7 @@ fn hh_rszshm_make(
     let scan = scan_of(&shown, scan);
     let made = scan.and_then(|scan| {
         let path = path.as_deref().map(path_of);
-        let made = cr.releasing_runtime(|| Region::make(path, len, &scan));
-        made.map_err(failed("Rszshm.make"))
+        waiting(cr, "Rszshm.make", || Region::make(path, len, &scan))
     });
     drop((path, shown));
     handle_of(cr, made)
@@ -120,9 +135,9 @@ fn path_of(bytes: &[u8]) -> &Path {
 #[ocaml_interop::export]
 fn hh_rszshm_attach(cr: &mut OCamlRuntime, path: OCaml<String>) -> OCaml<Handle> {
     let path = path.as_bytes().to_vec();
-    let made = cr.releasing_runtime(|| Region::attach(path_of(&path)));
+    let made = waiting(cr, "Rszshm.attach", || Region::attach(path_of(&path)));
     drop(path);
-    handle_of(cr, made.map_err(failed("Rszshm.attach")))
+    handle_of(cr, made)
 }
 
 /// `external raw_detach : handle -> unit = "hh_rszshm_detach"`

@@ -316,6 +316,57 @@ let little_endian =
             (fun k -> byte k = (n asr (8 * k)) land 0xff)
             [ 0; 1; 2; 3; 4; 5; 6; 7 ]))
 
+(* What a signal's handler raised when a call was about to wait for files jumped over the call,
+   which held the region: that one was never unmapped, and its file never closed. *)
+let handlers_that_raise () =
+  let exception Stop in
+  let stopped = ref 0 in
+  let handler = Sys.Signal_handle (fun _ -> raise_notrace Stop) in
+  let timer value =
+    ignore (Unix.setitimer ITIMER_REAL { it_value = value; it_interval = 0. })
+  in
+  let update r = ignore (Rszshm.update r : bool) in
+  let use r =
+    (* In a row: between the calls of a loop the handler would run elsewhere. *)
+    try
+      timer 2e-5;
+      while true do
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r;
+        update r
+      done
+    with Stop -> incr stopped
+  in
+  let before = Sys.signal Sys.sigalrm handler in
+  Fun.protect
+    ~finally:(fun () -> Sys.set_signal Sys.sigalrm before)
+    (fun () ->
+      with_temp_dir (fun dir ->
+          let path = Filename.concat dir "region" in
+          let rec go n =
+            if n > 0 then (
+              use (Rszshm.attach path);
+              Gc.full_major ();
+              go (n - 1))
+          in
+          ignore (Rszshm.make ~path page : Rszshm.t);
+          Gc.full_major ();
+          go 100));
+  check_int "stopped" 100 !stopped
+
 let () =
   run "rszshm"
     [
@@ -332,6 +383,7 @@ let () =
           test "what is left after detaching" detached;
           test "what is dropped is unmapped" collected;
           test "addresses come back" addresses_come_back;
+          test "signals' handlers that raise" handlers_that_raise;
           test "views are bigarrays" views_are_bigarrays;
         ] );
       ("words", [ test "operations" words; test "bounds" words_in_bounds; little_endian ]);
