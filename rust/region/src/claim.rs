@@ -5,7 +5,7 @@
 use std::os::fd::BorrowedFd;
 
 use crate::error::{Error, Result};
-use crate::scan::{Scan, USER_SPACE_END, USER_SPACE_START};
+use crate::scan::{Scan, CLAIMS_END, USER_SPACE_END, USER_SPACE_START};
 use crate::sys::{self, Protection, Sharing};
 use crate::tombstone;
 
@@ -85,16 +85,16 @@ impl Claim {
     ///
     /// # Errors
     /// - `EEXIST` where a part of it is mapped already;
-    /// - `EINVAL` for an address that is no page's, or a span that leaves user space
-    ///   (below [`USER_SPACE_START`] is outside, too);
+    /// - `EINVAL` for an address that is no page's, or a span that isn't all between
+    ///   [`USER_SPACE_START`] and [`CLAIMS_END`];
     /// - `EPERM` for addresses that the system keeps;
     /// - `ENOMEM` beyond the process's limit.
     pub fn at(addr: usize, len: usize) -> Result<Claim> {
         const OP: &str = "claim";
         let end = round_up(len).and_then(|len| addr.checked_add(len));
-        let end = end.filter(|&end| addr >= USER_SPACE_START && end <= USER_SPACE_END);
+        let end = end.filter(|&end| addr >= USER_SPACE_START && end <= CLAIMS_END);
         let Some(end) = end else {
-            let context = format!("{len:#x} bytes at {addr:#x} leave the address space");
+            let context = format!("{len:#x} bytes at {addr:#x} leave what may be claimed");
             return Err(Error::new(libc::EINVAL, OP, context));
         };
         if len == 0 || addr % sys::page_size() != 0 {

@@ -86,6 +86,7 @@ fn nonsense_is_refused() {
         (good.start + 1, 1),
         (0, 1),
         (USER_SPACE_END, 1),
+        (CLAIMS_END - sys::page_size(), sys::page_size() + 1),
     ] {
         assert_eq!(Claim::at(addr, len).unwrap_err().errno, libc::EINVAL);
     }
@@ -161,4 +162,17 @@ fn a_tombstone_is_full_of_headers() {
 fn a_leaked_claim_stays() {
     let base = Claim::search(&scan(5)).unwrap().leak();
     assert_eq!(Claim::at(base, 4096).unwrap_err().errno, libc::EEXIST);
+}
+
+// A claim just below the stack was granted (nothing is mapped there yet), and killed the process
+// the next time its calls went deep. A hostile file can ask for one.
+#[test]
+fn the_stack_keeps_what_it_may_grow_into() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+    let lowest = usize::from_str_radix(stack.split('-').next().unwrap(), 16).unwrap();
+    for distance in [1, 16, 1 << 10, 1 << 15] {
+        let addr = lowest - distance * sys::page_size();
+        assert_eq!(Claim::at(addr, 1).unwrap_err().errno, libc::EINVAL);
+    }
 }

@@ -26,7 +26,7 @@ pub use error::{Error, Result};
 pub use memfd::{Inherit, Memfd};
 pub use registry::{Kind, Range, RangeId};
 pub use rszshm::Region;
-pub use scan::{Scan, USER_SPACE_END, USER_SPACE_START, WINDOW};
+pub use scan::{Scan, CLAIMS_END, USER_SPACE_END, USER_SPACE_START, WINDOW};
 pub use tombstone::WORD as TOMBSTONE_WORD;
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]

@@ -14,6 +14,11 @@ pub const USER_SPACE_START: usize = 0x1_0000;
 /// kernel's (more bits need a hint above them).
 pub const USER_SPACE_END: usize = (1 << 47) - 4096;
 
+/// Where claims end. Above, Linux puts the main thread's stack (the dice have 16 GB), which
+/// must not find a mapping below itself: it grows, and dies where it meets one. A file may say
+/// that it belongs there.
+pub const CLAIMS_END: usize = (1 << 47) - 20 * GIB;
+
 /// The span of addresses that Linux's randomisation leaves alone on x86-64: programs,
 /// their heaps, stacks and libraries lie outside of it, whatever the dice say.
 ///
