@@ -84,22 +84,27 @@ impl Claim {
     /// Claims `[addr, addr + len)`; `len` is rounded up to whole pages.
     ///
     /// # Errors
-    /// - `EEXIST` where a part of it is mapped already;
-    /// - `EINVAL` for an address that is no page's, or a span that isn't all between
-    ///   [`USER_SPACE_START`] and [`CLAIMS_END`];
+    /// - `EEXIST` where a part of it is mapped already, or is the stack's to grow into (above
+    ///   [`CLAIMS_END`]);
+    /// - `EINVAL` for an address that is no page's, or a span that leaves user space
+    ///   (below [`USER_SPACE_START`] is outside, too);
     /// - `EPERM` for addresses that the system keeps;
     /// - `ENOMEM` beyond the process's limit.
     pub fn at(addr: usize, len: usize) -> Result<Claim> {
         const OP: &str = "claim";
         let end = round_up(len).and_then(|len| addr.checked_add(len));
-        let end = end.filter(|&end| addr >= USER_SPACE_START && end <= CLAIMS_END);
+        let end = end.filter(|&end| addr >= USER_SPACE_START && end <= USER_SPACE_END);
         let Some(end) = end else {
-            let context = format!("{len:#x} bytes at {addr:#x} leave what may be claimed");
+            let context = format!("{len:#x} bytes at {addr:#x} leave the address space");
             return Err(Error::new(libc::EINVAL, OP, context));
         };
         if len == 0 || addr % sys::page_size() != 0 {
             let context = format!("{len:#x} bytes at {addr:#x}: not a page's address, or empty");
             return Err(Error::new(libc::EINVAL, OP, context));
+        }
+        if end > CLAIMS_END {
+            let context = format!("{len:#x} bytes at {addr:#x}: kept for the stack");
+            return Err(Error::new(libc::EEXIST, OP, context));
         }
         sys::reserve_at(addr, end - addr).map_err(|e| e.within(OP, ""))?;
         Ok(Claim {
