@@ -14,5 +14,8 @@ use ocaml_interop::{OCaml, OCamlRuntime};
 fn hh_shared_setup(_cr: &mut OCamlRuntime, _unit: OCaml<()>) -> OCaml<()> {
     std::panic::set_hook(Box::new(|_| ()));
     crate::ops_page::lay();
+    // While there is one thread: a fork by another thread, of a C library say, must find its
+    // handlers registered, or its child may find the arena's lock held for ever.
+    hh_image::arena::global();
     OCaml::unit()
 }

@@ -84,7 +84,7 @@ impl<T> Drop for Guard<'_, T> {
 
 static GUARDED: AtomicBool = AtomicBool::new(false);
 
-/// Makes forks wait for the global arena's lock, from the first call on.
+/// Makes forks wait for the global arena's lock, once the first call has returned.
 pub(crate) fn guard_forks() {
     extern "C" fn before() {
         super::GLOBAL.small.acquire();
@@ -92,8 +92,9 @@ pub(crate) fn guard_forks() {
     extern "C" fn after() {
         super::GLOBAL.small.release();
     }
-    // Relaxed: nothing hangs on who comes first; a fork between this and the registration is
-    // one that this thread's stub would have to make itself.
+    // Relaxed: a thread that sees another one's registration begun goes on, though the handlers
+    // may not stand yet; registering waits for forks under way. That is why the first call is to
+    // come before threads that mark or fork.
     if GUARDED.load(Ordering::Relaxed) || GUARDED.swap(true, Ordering::Relaxed) {
         return;
     }

@@ -73,7 +73,8 @@ static GLOBAL: Arena = Arena::new();
 
 /// The arena of this process.
 ///
-/// Its lock is made safe to fork under at the first call.
+/// Its lock is made safe to fork under by the first call, which is to return before there are
+/// several threads: a program's set-up makes it.
 pub fn global() -> &'static Arena {
     locked::guard_forks();
     &GLOBAL
