@@ -217,8 +217,8 @@ val as_value : memory -> int -> 'a
     stored in it: the collector does not look there.
 
     @raise Invalid_argument
-      if the header or the value's first byte are not within [m], or its address is not a
-      multiple of the word size. *)
+      if the header is not within [m], or its address is not a multiple of the word size.
+      A block without fields may thus stand at [m]'s very end. *)
 
 val as_obj : memory -> int -> Obj.t
 (** [as_obj m offset] is {!as_value} as an [Obj.t]. *)

@@ -40,7 +40,7 @@
     {b Failures.} Whatever raises has changed nothing, and everything goes on working. A
     process killed at any instruction leaves the others a sound table and heap; at most,
     the space of what it was storing is lost. Nothing here prints, exits, or changes
-    signal handlers.
+    signal handlers. Messages name the primitive that refused, e.g. [hh_get].
 
     {b Origin.} The interface is that of [SharedMem] in the Flow type checker, whose
     programs keep their source. Differences: arguments are checked; memory that the system

@@ -49,7 +49,10 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Option<States>> {
         let reason = describe(0, &slots[0]).unwrap_or_else(|| what.into());
         return damaged(
             0,
-            format!("{reason} (file of {length} bytes, shorter than the header)"),
+            format!(
+                "{}{reason} (file of {length} bytes, shorter than the header)",
+                if_foreign(&slots)
+            ),
         );
     }
     let states = match &slots {
@@ -86,7 +89,7 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Option<States>> {
                 .iter()
                 .filter_map(|(n, slot)| describe(*n, slot))
                 .collect();
-            return damaged(0, reasons.join("; "));
+            return damaged(0, if_foreign(&slots).to_owned() + &reasons.join("; "));
         }
     };
     if states.newest.file_bytes > length {
@@ -123,6 +126,14 @@ fn describe(number: u64, slot: &Slot) -> Option<String> {
         Slot::Whole(_) => None,
         Slot::Blank => Some(format!("superblock {number}: blank")),
         Slot::Torn(reason) => Some(format!("superblock {number}: {reason}")),
-        Slot::Bad(reason) => Some(format!("superblock {number}: {reason}")),
+        Slot::Bad(reason) | Slot::Foreign(reason) => Some(format!("superblock {number}: {reason}")),
+    }
+}
+
+/// What comes first to a person's mind who gave the wrong path: the words for it, or nothing.
+fn if_foreign(slots: &[Slot; 2]) -> &'static str {
+    match slots {
+        [Slot::Foreign(_), Slot::Foreign(_) | Slot::Blank] => "not a file made by Ancient: ",
+        _ => "",
     }
 }

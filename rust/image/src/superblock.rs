@@ -77,7 +77,9 @@ pub(crate) enum Slot {
     Blank,
     /// A part of a first superblock: its magic, or the part of it that reached the disk.
     Torn(&'static str),
-    /// Something else; the text says what.
+    /// It doesn't begin as a superblock does; the text says how.
+    Foreign(String),
+    /// A superblock that can't be used; the text says why.
     Bad(String),
 }
 
@@ -126,7 +128,7 @@ impl Superblock {
             return if partial {
                 Slot::Torn("incomplete magic")
             } else {
-                Slot::Bad(format!(
+                Slot::Foreign(format!(
                     "bad magic {:02x?}, expected {MAGIC:02x?}",
                     &bytes[..8]
                 ))

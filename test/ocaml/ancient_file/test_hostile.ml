@@ -89,14 +89,26 @@ let flipped dir =
     try_reading copy
   done
 
+let contains words text =
+  let length = String.length words in
+  let rec from at =
+    at + length <= String.length text
+    && (String.sub text at length = words || from (at + 1))
+  in
+  from 0
+
 let foreign dir =
   let path = Filename.concat dir "foreign" in
   let try_text text =
     write path text;
     try_reading path;
-    ignore (expect_failure "foreign" path);
+    let told = expect_failure "foreign" path in
+    let words = "not a file made by Ancient" in
+    if text.[0] <> '\000' && not (contains words told) then
+      Alcotest.failf "%S lacks %S" told words;
     check_string "left as it is" text (read path)
   in
+  (* Who gave the wrong path is told that first, and not only which bytes are wrong. *)
   try_text "hello";
   try_text (String.make 10_000 'x');
   try_text (String.make 100_000 '\000');

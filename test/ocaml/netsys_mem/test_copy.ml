@@ -185,10 +185,14 @@ let refused () =
       end );
   refuse "exception" "Local" (1, Local x);
   refuse "channel" "_chan" (1, stdout);
-  refuse "int32" "int32" ~flags:[ Copy_bigarray; Copy_atom ] (1, Int32.of_int x);
-  refuse "int64" "int64" ~flags:[ Copy_bigarray; Copy_atom ] (1, Int64.of_int x);
-  refuse "nativeint" "nativeint" ~flags:[] (1, Nativeint.of_int x);
-  refuse "bigarray" "bigarray" ~flags:[ Copy_custom_int ] (1, buffer 8);
+  (* A newcomer reads here which flag it was, and what the value is. *)
+  let int kind = kind ^ " at field 1 without the flag Copy_custom_int" in
+  refuse "int32" (int "int32") ~flags:[ Copy_bigarray; Copy_atom ] (1, Int32.of_int x);
+  refuse "int64" (int "int64") ~flags:[ Copy_bigarray; Copy_atom ] (1, Int64.of_int x);
+  refuse "nativeint" (int "nativeint") ~flags:[] (1, Nativeint.of_int x);
+  refuse "bigarray" "bigarray at field 1 without the flag Copy_bigarray"
+    ~flags:[ Copy_custom_int ]
+    (1, buffer 8);
   let only what v flags =
     ignore (raises_failure what (fun () -> Netsys_mem.init_value m 0 v flags))
   in

@@ -153,7 +153,7 @@ impl Source for From {
 
     fn custom_name(&self, operations: usize) -> String {
         match (kind(operations), name(operations)) {
-            (Some(kind), _) => format!("{kind:?} without the flag for it").to_lowercase(),
+            (Some(kind), _) => format!("{kind:?}").to_lowercase(),
             (None, Some(name)) => format!("custom block {name:?}"),
             (None, None) => "custom block of another process".into(),
         }
@@ -163,7 +163,15 @@ impl Source for From {
 /// What the copier says, as the text of an exception of `function`'s.
 pub(super) fn refused(function: &str, error: &CopyError) -> String {
     match error {
-        CopyError::Refused(refusal) => format!("Netsys_mem.{function}: cannot copy {refusal}"),
+        CopyError::Refused(refusal) => {
+            let flag = match refusal.what.as_str() {
+                "int32" | "int64" | "nativeint" => " without the flag Copy_custom_int",
+                "bigarray" => " without the flag Copy_bigarray",
+                "block of no fields" => " without the flag Copy_atom",
+                _ => "",
+            };
+            format!("Netsys_mem.{function}: cannot copy {refusal}{flag}")
+        }
         error => format!("Netsys_mem.{function}: {error}"),
     }
 }
