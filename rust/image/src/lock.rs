@@ -37,3 +37,11 @@ impl Locked {
         &self.file
     }
 }
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread forked meanwhile has the description,
+        // too, and would hold the lock as long as it lives.
+        let _ = sys::unlock(self.file.fd(), WRITER_AT, 1);
+    }
+}

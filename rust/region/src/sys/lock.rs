@@ -62,6 +62,15 @@ pub fn wait_lock(fd: BorrowedFd<'_>, lock: Lock, start: u64, len: u64) -> Result
     call(fd, libc::F_OFD_SETLKW, &mut range(kind(lock), start, len)?)
 }
 
+/// Unlocks `[start, start + len)`, for everybody who has this open file description.
+pub fn unlock(fd: BorrowedFd<'_>, start: u64, len: u64) -> Result<()> {
+    call(
+        fd,
+        libc::F_OFD_SETLK,
+        &mut range(libc::F_UNLCK, start, len)?,
+    )
+}
+
 /// A range on which somebody else's lock keeps this description from locking
 /// `[start, start + len)` exclusively, as start and end; `None` if nothing does.
 pub fn conflict(fd: BorrowedFd<'_>, start: u64, len: u64) -> Result<Option<(u64, u64)>> {
