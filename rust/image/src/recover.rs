@@ -21,9 +21,48 @@ pub(crate) struct States {
     pub(crate) next_slot: u64,
 }
 
+/// What is read of a file to find its state.
+#[derive(PartialEq, Eq)]
+struct Seen {
+    length: u64,
+    slots: [Slot; 2],
+}
+
+/// How often a file is read again that is found at fault and changing.
+const TRIES: usize = 100;
+
 /// The states of `storage`, read and checked; `None` if it is new: empty, or its creation did not
 /// come to its end, so that a writer may make it.
 pub(crate) fn recover(storage: &dyn Storage) -> Result<Option<States>> {
+    let mut seen = Seen::read(storage)?;
+    for _ in 0..TRIES {
+        let answer = judge(storage, &seen);
+        if answer.is_ok() {
+            return answer;
+        }
+        // A writer may have grown the file, or published, between two of the reads: a fault is
+        // what is still there when all is read again.
+        let again = Seen::read(storage)?;
+        if again == seen {
+            return answer;
+        }
+        seen = again;
+    }
+    judge(storage, &seen)
+}
+
+impl Seen {
+    fn read(storage: &dyn Storage) -> Result<Seen> {
+        let length = storage.length()?;
+        let slot = |offset| read_slot(storage, offset, length);
+        let slots = [slot(SLOTS[0])?, slot(SLOTS[1])?];
+        Ok(Seen { length, slots })
+    }
+}
+
+fn judge(storage: &dyn Storage, seen: &Seen) -> Result<Option<States>> {
+    let Seen { length, slots } = seen;
+    let length = *length;
     let damaged = |offset: u64, reason: String| -> Result<Option<States>> {
         Err(Error::Damaged {
             path: storage.path().into(),
@@ -31,14 +70,9 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Option<States>> {
             reason,
         })
     };
-    let length = storage.length()?;
     if length == 0 {
         return Ok(None);
     }
-    let slots = [
-        read_slot(storage, SLOTS[0], length)?,
-        read_slot(storage, SLOTS[1], length)?,
-    ];
     if length < HEADER_BYTES {
         let known = matches!(slots[0], Slot::Whole(_)) || length < SLOT_BYTES as u64;
         let what = if known {
@@ -55,7 +89,7 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Option<States>> {
             ),
         );
     }
-    let states = match &slots {
+    let states = match slots {
         [Slot::Whole(first), Slot::Whole(second)] => {
             if first.identity != second.identity || first.generation == second.generation {
                 return damaged(SLOTS[1], "superblocks 0 and 1 are not of one file".into());
