@@ -132,12 +132,13 @@ impl Image {
     /// nobody.
     pub fn get(&self, key: &Key) -> Result<Option<Located>> {
         loop {
+            let pinnings = sites()[self.site].pinnings;
             let (state, entry) = current(&self.file, |state| {
                 self.check(state)?;
                 Tree::of(&self.file, state).get(key.bits())
             })?;
             let Some(entry) = entry else { return Ok(None) };
-            if entry.length > 0 && !sites()[self.site].holds(entry.offset, entry.length) {
+            if entry.length > 0 && !self.held_since(pinnings, &entry) {
                 sites()[self.site].hold(&self.file, entry.offset, entry.length)?;
                 // A writer that did not see the pin had published twice before it was there.
                 let now = recover_image(&self.file)?.newest.generation;
@@ -147,6 +148,13 @@ impl Image {
             }
             return self.value(key, entry).map(Some);
         }
+    }
+
+    /// Whether `entry`'s extent was pinned before `pinnings` was read: a pin that another domain
+    /// put there later may be for another value in the same place.
+    fn held_since(&self, pinnings: u64, entry: &Entry) -> bool {
+        let site = &sites()[self.site];
+        site.pinnings == pinnings && site.holds(entry.offset, entry.length)
     }
 
     fn value(&self, key: &Key, entry: Entry) -> Result<Located> {

@@ -35,6 +35,8 @@ pub(crate) struct Site {
     pub(crate) handles: usize,
     /// `None` once the file had no name any more when it was detached: then its space is given up.
     pins: Option<Pins>,
+    /// How often something was pinned: tells who read a state whether a pin is older.
+    pub(crate) pinnings: u64,
     /// Whether a pointer into the file may be left from before.
     seen: bool,
     /// What the last writer of this process knew.
@@ -115,6 +117,7 @@ impl Site {
             range: None,
             handles: 0,
             pins,
+            pinnings: 0,
             seen: false,
             ledger: None,
         })
@@ -183,6 +186,7 @@ impl Site {
         let Some(pins) = &mut self.pins else {
             return Err(Error::Failed(format!("file {}: detached", file.path())));
         };
+        self.pinnings += 1;
         pins.pin(offset, length, self.mapped)
     }
 
