@@ -4,6 +4,7 @@
 //! died had taken is free again. Of what is free, a reader may still hold some: see
 //! [`crate::storage::Storage::pinned`].
 
+use crate::bytes::{page_up, PAGE_BYTES};
 use crate::error::Result;
 use std::collections::BTreeMap;
 
@@ -74,27 +75,55 @@ impl Extents {
         Ok(None)
     }
 
-    /// The longest run below the last one that no reader holds, as offset and length. It stays
-    /// free.
+    /// The longest place below the [`tail`](Extents::tail) that no reader holds, as offset and
+    /// length. It stays free. Looks into the longest runs only: each costs a system call.
     pub(crate) fn largest_hole(&self, pinned: &Pinned<'_>) -> Result<Option<(u64, u64)>> {
-        let holes = self.runs.iter().rev().skip(1);
-        let Some((&start, &end)) = holes.max_by_key(|(start, end)| *end - *start) else {
-            return Ok(None);
-        };
-        Ok(match pinned(start, end - start)? {
-            None => Some((start, end - start)),
-            Some((held, _)) => (held > start).then(|| (start, held / 4096 * 4096 - start)),
-        })
+        const MOST: usize = 64;
+        let last = self.runs.keys().next_back();
+        let mut runs: Vec<(u64, u64)> = self.runs.iter().map(|(from, to)| (*from, *to)).collect();
+        runs.sort_by_key(|(start, end)| std::cmp::Reverse(end - start));
+        let mut best = None;
+        let longer = |best: &Option<(u64, u64)>, length| length > best.map_or(0, |best| best.1);
+        for (start, end) in runs.into_iter().take(MOST) {
+            let mut from = start;
+            while from < end && longer(&best, end - from) {
+                let held = pinned(from, end - from)?;
+                let to = match held {
+                    Some((held, _)) => (held / PAGE_BYTES * PAGE_BYTES).max(from),
+                    None if Some(&start) == last => from,
+                    None => end,
+                };
+                if longer(&best, to - from) {
+                    best = Some((from, to - from));
+                }
+                from = held.map_or(end, |(_, held_to)| behind(held_to, from).unwrap_or(end));
+            }
+        }
+        Ok(best)
     }
 
     /// The free end of the file, behind all that a reader holds, as offset and length. It stays
     /// free; the length is what the maximum leaves.
     pub(crate) fn tail(&self, pinned: &Pinned<'_>) -> Result<Option<(u64, u64)>> {
-        let Some((&start, &end)) = self.runs.iter().next_back() else {
+        let Some((&(mut start), &end)) = self.runs.iter().next_back() else {
             return Ok(None);
         };
-        Ok(unpinned(start, end, 1, pinned)?.map(|at| (at, end - at)))
+        while start < end {
+            match pinned(start, end - start)? {
+                None => return Ok(Some((start, end - start))),
+                Some((_, held_to)) => match behind(held_to, start) {
+                    Some(next) => start = next,
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(None)
     }
+}
+
+/// The first page behind `held_to`, if it is behind `from`, too.
+fn behind(held_to: u64, from: u64) -> Option<u64> {
+    page_up(held_to).filter(|next| *next > from)
 }
 
 /// The first place of `length` bytes in `[start, end)` that no reader holds.
@@ -102,9 +131,9 @@ fn unpinned(mut start: u64, end: u64, length: u64, pinned: &Pinned<'_>) -> Resul
     while start < end && end - start >= length {
         match pinned(start, length)? {
             None => return Ok(Some(start)),
-            Some((_, held_to)) => match crate::bytes::page_up(held_to) {
-                Some(next) if next > start => start = next,
-                _ => return Ok(None),
+            Some((_, held_to)) => match behind(held_to, start) {
+                Some(next) => start = next,
+                None => return Ok(None),
             },
         }
     }
@@ -160,6 +189,22 @@ mod tests {
         let all = |_: u64, _: u64| Ok(Some((0, u64::MAX)));
         assert_eq!(free.take(4096, &all).unwrap(), None);
         assert_eq!(free.tail(&all).unwrap(), None);
+    }
+
+    /// The tail was tried at its first page only, so a new value was written over one that a
+    /// reader held further on. And a hole that began with a held page was no hole at all: one
+    /// reader of an old value made the file grow with each new one.
+    #[test]
+    fn what_a_reader_holds_within_a_run_is_passed_over() {
+        let mut free = Extents::new(8192, 1 << 20);
+        let held = |offset: u64, length: u64| {
+            Ok((offset < 20480 && offset + length > 16384).then_some((16384, 20480)))
+        };
+        assert_eq!(free.tail(&held).unwrap(), Some((20480, (1 << 20) - 20480)));
+        assert_eq!(free.largest_hole(&held).unwrap(), Some((8192, 8192)));
+        assert!(free.take_at(8192, 8192));
+        assert!(free.take_at(40960, 4096));
+        assert_eq!(free.largest_hole(&held).unwrap(), Some((20480, 20480)));
     }
 
     #[test]

@@ -136,8 +136,19 @@ impl Storage for File {
     }
 
     fn pinned(&self, offset: u64, length: u64) -> Result<Option<(u64, u64)>> {
-        let held = self.named("lock", sys::conflict(self.fd(), PINS_AT + offset, length))?;
-        Ok(held.map(|(from, to)| (from.saturating_sub(PINS_AT), to.saturating_sub(PINS_AT))))
+        let (mut first, mut before) = (None, length);
+        // The kernel names the lock that it meets first, process by process, not the one at the
+        // lowest offset: so it is asked again about what lies before.
+        while before > 0 {
+            let held = sys::conflict(self.fd(), PINS_AT + offset, before);
+            let Some((from, to)) = self.named("lock", held)? else {
+                break;
+            };
+            let from = from.saturating_sub(PINS_AT);
+            first = Some((from, to.saturating_sub(PINS_AT)));
+            before = from.saturating_sub(offset);
+        }
+        Ok(first)
     }
 }
 
@@ -189,8 +200,14 @@ impl<'f> FileWindow<'f> {
     }
 
     fn map_to(&mut self, bytes: u64) -> Result<()> {
-        self.file.reserve(self.offset + bytes)?;
         let (from, length) = (self.mapped, (bytes - self.mapped) as usize);
+        let (start, end, now) = (self.offset + from, self.offset + bytes, self.file.length()?);
+        self.file.reserve(end)?;
+        if start < now {
+            // Free space inside of the file may have no storage: copying a file leaves out zeroes.
+            let filled = pages::reserve(self.file.fd(), start, now.min(end) - start);
+            self.file.named("reserve", filled)?;
+        }
         let at = self.skip + from as usize;
         // SAFETY:
         // - the window hands out its base only, and nobody was told that these bytes are

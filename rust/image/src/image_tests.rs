@@ -179,3 +179,164 @@ fn one_writer_at_a_time() {
     assert!(image.try_lock().unwrap().is_some());
     image.detach().unwrap();
 }
+
+/// A writer that pins nothing, as one of another process that is gone by the time one looks.
+fn write(storage: &File, key: u64, words: u64, fill: u64) -> Result<Entry> {
+    let mut writer = Writer::open(storage, Durability::Memory)?;
+    let key = Key::Int(key);
+    let built = writer.build(&key, |body| {
+        if words == 0 {
+            body.set_immediate(1);
+            return Ok::<_, Error>(Some(()));
+        }
+        let bytes = words * 8 + 8;
+        if bytes > body.room() {
+            return Ok(None);
+        }
+        body.ensure(bytes)?;
+        let base = body.base().cast::<u64>();
+        // SAFETY: `ensure` made `words + 1` words writable.
+        unsafe {
+            base.write(words << 10 | 0x300);
+            (1..=words as usize).for_each(|index| base.add(index).write(fill));
+        }
+        body.set_blocks(bytes, 8, 1);
+        Ok(Some(()))
+    })?;
+    writer.publish(&key, built, 503)
+}
+
+/// Takes away what `write` wrote, from both states; the first pages are the last to be used.
+fn remove(storage: &File, keys: &[u64]) {
+    let remove = |key: u64| {
+        let mut writer = Writer::open(storage, Durability::Memory).unwrap();
+        assert!(writer.remove(&Key::Int(key), 503).unwrap());
+    };
+    keys.iter().for_each(|key| remove(*key));
+    for _ in 0..3 {
+        write(storage, 99, 0, 0).unwrap();
+        remove(99);
+    }
+}
+
+/// Only the first page of the file's free end was asked for, so a large value was built over one
+/// further on that a reader still held.
+#[test]
+fn a_large_value_is_not_built_over_what_is_held_in_the_free_end() {
+    let file = Temporary::new("free-end");
+    file.attach().unwrap().detach().unwrap();
+    let storage = File::open(file.open().as_fd()).unwrap();
+    write(&storage, 0, 5000, 1).unwrap();
+    let held = write(&storage, 1, 5000, 2).unwrap();
+    let mut pins = Pins::new(&storage).unwrap();
+    pins.pin(held.offset, held.length, 1 << 30).unwrap();
+    remove(&storage, &[0, 1]);
+    for words in [20_000, 3000, 4000, 60_000] {
+        write(&storage, words, words, 3).unwrap();
+        let mut bytes = vec![0; 40_008];
+        storage.read_at(held.offset, &mut bytes).unwrap();
+        assert!(
+            bytes[8..].chunks(8).all(|word| word == 2u64.to_le_bytes()),
+            "a value of {words} words was written over one that is held"
+        );
+    }
+}
+
+/// The kernel answers with any lock that is in the way; taken for the first one, those before it
+/// were written over.
+#[test]
+fn the_first_pin_is_found_whoever_pinned_first() {
+    let file = Temporary::new("first-pin");
+    file.attach().unwrap().detach().unwrap();
+    let open = || File::open(file.open().as_fd()).unwrap();
+    let (mut one, mut two) = (Pins::new(&open()).unwrap(), Pins::new(&open()).unwrap());
+    one.pin(81920, 4096, 1 << 30).unwrap();
+    two.pin(40960, 4096, 1 << 30).unwrap();
+    two.pin(20480, 4096, 1 << 30).unwrap();
+    assert_eq!(open().pinned(8192, 1 << 30).unwrap(), Some((20480, 24576)));
+}
+
+/// A child that another thread forked during a share kept the writer's lock for all its life: it
+/// has the description, and closing the parent's descriptor was all that was done.
+#[test]
+fn the_lock_ends_with_its_holder_though_a_child_has_the_description() {
+    let file = Temporary::new("forked-lock");
+    let image = file.attach().unwrap();
+    let locked = image.try_lock().unwrap().unwrap();
+    let childs = locked.file().fd().try_clone_to_owned().unwrap();
+    drop(locked);
+    assert!(image.try_lock().unwrap().is_some());
+    drop(childs);
+    image.detach().unwrap();
+}
+
+/// Copying a file leaves out zeroes, here as if by `cp`: a store into such a hole would be SIGBUS
+/// on a full disk, so it is given storage before anything is built there.
+#[test]
+fn holes_of_the_file_get_storage_before_a_value_is_built_in_them() {
+    use std::os::unix::fs::MetadataExt;
+    let file = Temporary::new("holes");
+    file.attach().unwrap().detach().unwrap();
+    let storage = File::open(file.open().as_fd()).unwrap();
+    let big = write(&storage, 0, 1 << 17, 1).unwrap();
+    write(&storage, 1, 10, 1).unwrap();
+    remove(&storage, &[0]);
+    let (from, length) = (big.offset + (64 << 10), big.length - (64 << 10));
+    hh_region::pages::give_back(storage.fd(), from, length).unwrap();
+    let stored = || fs::metadata(&file.0).unwrap().blocks() * 512;
+    assert!(stored() < 1 << 19);
+    let mut writer = Writer::open(&storage, Durability::Memory).unwrap();
+    let built = writer.build(&Key::Int(2), |body| {
+        body.ensure(1 << 19)?;
+        assert!(stored() >= 1 << 19, "{} bytes have storage", stored());
+        body.set_immediate(1);
+        Ok::<_, Error>(Some(()))
+    });
+    drop(built.unwrap());
+}
+
+/// A reader looks at the file's length first, and then at the superblocks. What a writer published
+/// in between was taken for a file that had been cut.
+#[test]
+fn a_publish_between_two_reads_is_no_damage() {
+    struct Racing<'f>(&'f File, std::cell::Cell<bool>);
+    impl Storage for Racing<'_> {
+        fn path(&self) -> &str {
+            self.0.path()
+        }
+        fn length(&self) -> Result<u64> {
+            let length = self.0.length();
+            if self.1.take() {
+                write(self.0, 0, 1000, 1).unwrap();
+            }
+            length
+        }
+        fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+            self.0.read_at(offset, bytes)
+        }
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+            self.0.write_at(offset, bytes)
+        }
+        fn reserve(&self, length: u64) -> Result<()> {
+            self.0.reserve(length)
+        }
+        fn truncate(&self, length: u64) -> Result<()> {
+            self.0.truncate(length)
+        }
+        fn sync(&self) -> Result<()> {
+            self.0.sync()
+        }
+        fn window(&self, offset: u64, maximum: u64) -> Result<Box<dyn crate::Window + '_>> {
+            self.0.window(offset, maximum)
+        }
+        fn pinned(&self, offset: u64, length: u64) -> Result<Option<(u64, u64)>> {
+            self.0.pinned(offset, length)
+        }
+    }
+    let file = Temporary::new("racing");
+    file.attach().unwrap().detach().unwrap();
+    let storage = File::open(file.open().as_fd()).unwrap();
+    let racing = Racing(&storage, std::cell::Cell::new(true));
+    let states = recover_image(&racing).unwrap();
+    assert_eq!(states.newest.generation, 3);
+}
