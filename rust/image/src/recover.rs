@@ -151,7 +151,9 @@ pub(crate) fn recover_image(storage: &dyn Storage) -> Result<States> {
 fn read_slot(storage: &dyn Storage, offset: u64, length: u64) -> Result<Slot> {
     let mut bytes = [0; SLOT_BYTES];
     let there = length.saturating_sub(offset).min(SLOT_BYTES as u64) as usize;
-    storage.read_at(offset, &mut bytes[..there])?;
+    if there > 0 {
+        storage.read_at(offset, &mut bytes[..there])?;
+    }
     Ok(Superblock::decode(&bytes))
 }
 
