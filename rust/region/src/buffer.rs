@@ -44,8 +44,8 @@ pub fn map_zeroes(hint: usize, len: usize, executable: bool) -> Result<(usize, u
 /// file's length as it was.
 ///
 /// # Errors
-/// `EOVERFLOW` where `position + len` is no file size; `ENOSPC` (op `fallocate`); fstat's,
-/// ftruncate's and mmap's own.
+/// `EOVERFLOW` where `position + len` is no file size; `ENOSPC` (op `fallocate`), and that one's
+/// others; fstat's and mmap's own.
 pub fn map_file(
     fd: BorrowedFd<'_>,
     position: u64,
@@ -79,13 +79,15 @@ pub fn map_file(
     Ok(base + before as usize)
 }
 
-/// Makes a file of `len` bytes `end` bytes long, with storage for what is new.
+/// Makes a file of `len` bytes `end` bytes long, with storage for what is new. Another process may
+/// be extending it, too, so nothing here cuts it: `len` may be out of date.
 fn extend_file(fd: BorrowedFd<'_>, len: u64, end: u64) -> Result<()> {
-    // Also tells, before any space is taken, that a file cannot be that long, or not be changed.
-    sys::set_len(fd, end)?;
     pages::reserve(fd, len, end - len).map_err(|error| {
         // The caller learns why it failed; that the file stays longer would be news to nobody.
-        let _ = sys::set_len(fd, len);
+        // Longer than `end` was somebody else's doing.
+        if sys::status(fd).is_ok_and(|now| now.len > len && now.len <= end) {
+            let _ = sys::set_len(fd, len);
+        }
         Error {
             op: "fallocate",
             ..error
@@ -192,8 +194,20 @@ mod tests {
         assert_eq!(map(i64::MAX as u64, 1).unwrap_err().errno, libc::EOVERFLOW);
         assert_eq!(map(0, 1 << 60).unwrap_err().errno, libc::ENOMEM);
         sys::add_seals(file.as_fd(), libc::F_SEAL_GROW).unwrap();
-        assert_eq!(map(0, 4).unwrap_err().op, "ftruncate");
+        assert_eq!(map(0, 4).unwrap_err().op, "fallocate");
         assert_eq!(sys::status(file.as_fd()).unwrap().len, 3);
+    }
+
+    /// Two processes map a new file, one of them more of it: the other one, which had seen the
+    /// file's length before, set it to its own and so took away what the first had written.
+    #[test]
+    fn extending_a_file_does_not_cut_what_another_process_added() {
+        let file = sys::create_memfd(c"test").unwrap();
+        sys::write_at(file.as_fd(), b"theirs", 8192).unwrap();
+        extend_file(file.as_fd(), 0, 4096).unwrap();
+        assert_eq!(sys::status(file.as_fd()).unwrap().len, 8198);
+        sys::add_seals(file.as_fd(), libc::F_SEAL_GROW).unwrap();
+        assert!(extend_file(file.as_fd(), 0, 1 << 20).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{array, mapped};
 use crate::raise::{boundary, Exn};
+use crate::value::bytes_of_bigarray;
 use hh_region::sys::Sharing;
 use hh_region::{buffer, sys, Error};
 use ocaml_sys::{int_val, val_int, Value, UNIT};
@@ -115,16 +116,25 @@ unsafe extern "C" fn hh_netsys_map_file(
     })
 }
 
-/// `renew_pages : memory -> int -> int -> unit`. Does not allocate; `Unix_error`.
+/// `renew_pages : memory -> int -> int -> unit`. Does not allocate; `Unix_error`,
+/// `Invalid_argument`.
+///
+/// The range is checked here once more: since the OCaml function did, another thread may have
+/// unmapped the memory, and what would then be replaced is whatever has a low address.
 ///
 /// # Safety
-/// - The range is within the memory, and the runtime's lock is held.
+/// - `memory` is a live array of bytes, and the runtime's lock is held.
 #[no_mangle]
 unsafe extern "C" fn hh_netsys_zero_pages(memory: Value, offset: Value, length: Value) -> Value {
     // SAFETY: by contract.
     boundary(|| unsafe {
-        let address = super::at(memory, offset) as usize;
-        buffer::renew(address, int_val(length) as usize).map_err(system)?;
+        let (base, len) = bytes_of_bigarray(memory);
+        let (offset, length) = (int_val(offset) as usize, int_val(length) as usize);
+        if offset > len || length > len - offset {
+            let text = "Netsys_mem.zero_pages: unmapped meanwhile";
+            return Err(Exn::InvalidArgument(text.into()));
+        }
+        buffer::renew(base as usize + offset, length).map_err(system)?;
         Ok(UNIT)
     })
 }
