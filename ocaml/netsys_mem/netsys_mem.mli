@@ -167,9 +167,9 @@ val memory_map_file :
     @raise Invalid_argument if [pos < 0], [size < -1], or [pos + size] is no file size.
     @raise Failure if [size] is -1 and the file ends before [pos].
     @raise Unix.Unix_error
-      ["fstat"], ["fallocate"] ([ENOSPC]: no space for the added part; [EFBIG], [EPERM]: the
-      file can't be that long), ["mmap"] ([EACCES]: [fd] is not open for it; [ENODEV]: not a thing that can be
-      mapped). *)
+      ["fstat"], ["fallocate"] ([ENOSPC]: no space for the added part; [EFBIG], [EPERM]:
+      the file can't be that long), ["mmap"] ([EACCES]: [fd] is not open for it; [ENODEV]:
+      not a thing that can be mapped). *)
 
 val memory_unmap_file : memory -> unit
 (** [memory_unmap_file m] unmaps [m] now, and not when the collector finds it unreachable.
@@ -180,7 +180,8 @@ val memory_unmap_file : memory -> unit
     Afterwards [m] has length 0: every access to it raises [Invalid_argument] (in the
     original it is a segmentation fault). Code compiled with [-unsafe], and OCaml values
     read in place with {!as_value}, are not protected: they must not be used any more, nor
-    even be reachable. *)
+    even be reachable. Neither is another thread or domain that is using [m] at that
+    moment, be it in {!mem_read}: see to it that there is none. *)
 
 val zero_pages : memory -> int -> int -> unit
 (** [zero_pages m pos len] replaces the pages of [m] from [pos] to [pos + len - 1] by new

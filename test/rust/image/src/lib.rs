@@ -138,8 +138,8 @@ impl Storage for Recorder {
         let held = self.held.borrow();
         let found = held
             .iter()
-            .find(|(from, to)| **to > offset && **from < offset + length);
-        Ok(found.map(|(from, to)| (*from, *to)))
+            .filter(|(from, to)| **to > offset && **from < offset + length);
+        Ok(found.min().map(|(from, to)| (*from, *to)))
     }
 }
 
