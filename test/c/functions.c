@@ -101,9 +101,11 @@ static void region(void)
 	fflush(stdout);
 	if (fork() == 0) {
 		/* Not the parent's handle: a mapping of its own. */
-		struct rszshm *q;
-		int good = rszshm_free(r) == 0 && r == NULL && rszshm_atm(q, path) != NULL;
-		good = good && rszshm_up(q) == 0 && rszshm_grow(q) == 1 && q->flen == 16384;
+		struct rszshm *q = NULL;
+		int good;
+		if (rszshm_free(r) != 0 || r != NULL || rszshm_atm(q, path) == NULL)
+			_exit(1);
+		good = rszshm_up(q) == 0 && rszshm_grow(q) == 1 && q->flen == 16384;
 		*(int *) q->dat = 42;
 		((char *) q->dat)[q->cap - 1] = 'z';
 		_exit(good && rszshm_free(q) == 0 ? 0 : 1);
