@@ -37,11 +37,13 @@ impl Quarantine {
     /// What has waited long enough while `live` bytes are alive: an address and a number of
     /// words.
     pub(crate) fn leave(&mut self, live: usize) -> Option<(usize, usize)> {
-        if self.bytes <= LEAST_BYTES.max(live / 16) {
+        let &(base, words) = self.waiting.front()?;
+        let after = self.bytes - words as usize * WORD;
+        if after < LEAST_BYTES.max(live / 16) {
             return None;
         }
-        let (base, words) = self.waiting.pop_front()?;
-        self.bytes -= words as usize * WORD;
+        self.waiting.pop_front();
+        self.bytes = after;
         Some((base, words as usize))
     }
 }
@@ -58,9 +60,12 @@ mod tests {
             assert_eq!(quarantine.leave(0), None);
         }
         quarantine.enter(1 << 40, 1);
+        // What was deleted after it is less by a word, then more by one.
+        assert_eq!(quarantine.leave(0), None);
+        quarantine.enter(1 << 41, 2);
         assert_eq!(quarantine.leave(LEAST_BYTES * 32), None);
         assert_eq!(quarantine.leave(0), Some((0, 2)));
         assert_eq!(quarantine.leave(0), None);
-        assert_eq!(quarantine.bytes(), LEAST_BYTES - 8);
+        assert_eq!(quarantine.bytes(), LEAST_BYTES + 8);
     }
 }
