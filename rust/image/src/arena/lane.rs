@@ -13,7 +13,12 @@ pub(crate) const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20]
 
 /// Where lanes begin to be looked for.
 const START: usize = 0x1800_0000_0000;
-const HOP: usize = 512 << 30;
+const HOP: usize = LENGTHS[0];
+/// How many addresses are tried: all up to 0x3600_0000_0000.
+const TRIES: u32 = 240;
+
+/// The memory behind the last graph that a lane keeps for the next one.
+const KEEP_BYTES: usize = 4 * pages::STEP;
 
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -39,7 +44,7 @@ pub(crate) fn claim(lengths: &[usize]) -> Result<&'static Claim, Error> {
             start,
             len,
             hop: HOP,
-            iter: 120,
+            iter: TRIES,
         });
         if answer.is_ok() {
             break;
@@ -64,6 +69,12 @@ impl Lane {
         self.claim
     }
 
+    /// The bytes mapped for reading and writing.
+    #[cfg(test)]
+    pub(crate) fn committed(&self) -> usize {
+        self.committed
+    }
+
     /// Whether a graph that doesn't fit here fits nowhere.
     pub(crate) fn is_fresh(&self) -> bool {
         self.used == 0
@@ -75,6 +86,19 @@ impl Lane {
             // SAFETY: nothing was placed behind `used`. Where the system refuses, the memory
             // stays as it is.
             let _ = unsafe { self.claim.revoke(self.used, self.committed - self.used) };
+        }
+    }
+
+    /// Gives back what a copy that failed has left, if it is much: the next graph may be small.
+    pub(crate) fn trim(&mut self) {
+        let keep = self.used.next_multiple_of(pages::STEP) + KEEP_BYTES;
+        if self.committed > keep {
+            // SAFETY: nothing was placed behind `used`. Where the system refuses, the memory
+            // stays as it is.
+            let revoked = unsafe { self.claim.revoke(keep, self.committed - keep) };
+            if revoked.is_ok() {
+                self.committed = keep;
+            }
         }
     }
 
@@ -139,9 +163,9 @@ impl<'a> LaneSpace<'a> {
                 let Some(pointer) = words.get_mut(word) else {
                     continue;
                 };
-                // A kept block has an address elsewhere; a block of no fields at the very end
-                // has the end's.
-                if pointer.wrapping_sub(self.base) <= bytes {
+                // A kept block has an address elsewhere. A block of no fields at the very end
+                // has the end's; a kept one, at the end of the graph before, may have `base`.
+                if pointer.wrapping_sub(self.base).wrapping_sub(1) < bytes {
                     *pointer = pointer.wrapping_add(delta);
                 }
             }

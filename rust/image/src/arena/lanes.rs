@@ -13,8 +13,9 @@ use hh_region::sync::process::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use hh_region::{Claim, Error};
 use std::ptr::null_mut;
 
-/// As many marks at a time find a lane ready.
-const SLOTS: usize = 8;
+/// The lanes kept: as many as OCaml has domains, if nobody asks for more. One that found no
+/// slot would be lost with its 256 GB of addresses, of which there are some 240.
+const SLOTS: usize = 128;
 
 /// The most holes that have a mapping of their own.
 const MOST_HOLES: usize = 4096;
@@ -70,6 +71,10 @@ impl Lanes {
     /// A lane that nobody else has.
     pub(crate) fn take(&self) -> Result<Box<Lane>, Error> {
         for slot in &self.ready {
+            // Relaxed: a look that saves the exchange.
+            if slot.load(Ordering::Relaxed).is_null() {
+                continue;
+            }
             // Acquire: pairs with `put`.
             let lane = slot.swap(null_mut(), Ordering::Acquire);
             if !lane.is_null() {
@@ -81,7 +86,8 @@ impl Lanes {
     }
 
     /// Gives a lane back.
-    pub(crate) fn put(&self, lane: Box<Lane>) {
+    pub(crate) fn put(&self, mut lane: Box<Lane>) {
+        lane.trim();
         let lane = Box::into_raw(lane);
         for slot in &self.ready {
             // Release: pairs with `take`. Relaxed on failure: nothing was learnt.

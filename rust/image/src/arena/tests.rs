@@ -4,6 +4,7 @@ use super::*;
 use hh_graph::header::{self, tag, TOMBSTONE};
 use hh_graph::{Custom, Outside};
 use hh_region::registry;
+use std::collections::BTreeSet;
 
 struct World;
 
@@ -284,6 +285,63 @@ fn a_block_of_no_fields_at_the_end_moves_along() {
     assert_eq!(placed.extent.bytes, 24);
     assert_eq!(load(placed.root), placed.extent.base + 24);
     assert_eq!(load(load(placed.root) - 8), header::outside(0, 3));
+}
+
+/// A kept block of no fields at the end of a large graph that fills its pages has the address
+/// at which the next copy begins: it was taken for a block of that copy, and moved along.
+#[test]
+fn a_kept_block_of_no_fields_before_the_copy_stays_where_it_is() {
+    let arena = Arena::new();
+    // Header, 509 fields, the header of the other: 511 words; the 512th is the atom's.
+    let mut words = vec![510 << 10];
+    words.extend([1; 509]);
+    let atom = [3usize];
+    words.push(atom.as_ptr() as usize + 8);
+    let large = place(&arena, words.as_ptr() as usize + 8);
+    assert_eq!(large.extent.bytes, 4096);
+    let atom = load(large.root + 8 * 509);
+    assert_eq!(atom, large.extent.base + 4096);
+    let holder = [1 << 10, atom];
+    let small = place(&arena, holder.as_ptr() as usize + 8);
+    assert_eq!(load(small.root), atom);
+}
+
+/// A mark of gigabytes that is refused at its end kept them, for a mark that never came.
+#[test]
+fn a_copy_that_fails_leaves_little_memory_behind() {
+    let arena = Arena::new();
+    let mut words = vec![0; (64 << 20) / 8];
+    words[0] = (words.len() - 1) << 10 | tag::STRING as usize;
+    let lazy = [1 << 10 | tag::LAZY as usize, 1];
+    let root = [
+        2 << 10,
+        words.as_ptr() as usize + 8,
+        lazy.as_ptr() as usize + 8,
+    ];
+    let root = root.as_ptr() as usize + 8;
+    // SAFETY: the words live on.
+    let answer = unsafe { arena.place(root, &World, &Policy::IN_PROCESS) };
+    assert!(matches!(answer, Err(CopyError::Refused(_))));
+    let lane = arena.lanes.take().unwrap();
+    assert!(lane.committed() <= 10 << 20, "{lane:?}");
+    arena.lanes.put(lane);
+    let (_words, root) = pair(3_000_000, 0);
+    holds_pair(place(&arena, root).root, 3_000_000, 0);
+}
+
+/// Sixty domains that marked at a time used up all addresses within a second: of the lanes
+/// given back, only eight were kept.
+#[test]
+fn as_many_lanes_as_domains_are_used_again() {
+    let arena = Arena::with_lanes_of(&[2 << 20]);
+    let take_all = || -> Vec<_> { (0..40).map(|_| arena.lanes.take().unwrap()).collect() };
+    let bases = |lanes: &[Box<Lane>]| -> BTreeSet<_> {
+        lanes.iter().map(|lane| lane.claim().base()).collect()
+    };
+    let lanes = take_all();
+    let first = bases(&lanes);
+    lanes.into_iter().for_each(|lane| arena.lanes.put(lane));
+    assert_eq!(bases(&take_all()), first);
 }
 
 #[test]
