@@ -119,7 +119,11 @@ unsafe fn path_to(root: usize, wanted: usize, source: &impl Source) -> Option<Ve
         for field in fields {
             // SAFETY: as above.
             let value = unsafe { load(block + field * WORD) };
-            if is_block(value) && !source.keep(value) && seen.insert(value) {
+            if is_block(value) && !source.keep(value) && !seen.contains(&value) {
+                // Without memory for the search there is no path to tell, but no abort either.
+                seen.try_reserve(1).ok()?;
+                steps.try_reserve(1).ok()?;
+                seen.insert(value);
                 steps.push(Step {
                     value,
                     parent: at,

@@ -234,7 +234,8 @@ pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
 pub(crate) unsafe extern "C" fn ancient_is_ancient(obj: Value) -> Value {
     let address = obj as usize;
     let range = if is_block(address) {
-        registry::find(address)
+        // Of its header: the address of a block of no fields may be the end of the range.
+        registry::find(address - WORD)
     } else {
         None
     };

@@ -1,8 +1,11 @@
 //! What the copier may ask of the world ([`Source`]), answered for the OCaml runtime: which
 //! blocks stay where they are, and what a custom block is.
 
-use crate::ops_page::Builtin;
-use hh_graph::{custom, header, Custom, Outside, Source};
+use crate::netsys_mem::custom::name;
+use crate::ops_page::{Builtin, Record};
+use hh_graph::{header, Custom, Outside, Source};
+use hh_region::sync::process::{AtomicUsize, Ordering};
+use hh_region::sys::peek;
 use hh_region::{registry, Kind};
 
 /// For copies that stay in this process (`Ancient.mark`).
@@ -19,7 +22,8 @@ impl Source for InProcess {
             // What is left of a deleted value: looked at, it is refused by that name.
             return Outside::Copy;
         }
-        match registry::find(block).map(|range| range.kind) {
+        // Its header is in the span: at a span's end, the address of a block of no fields isn't.
+        match registry::find(block - header::WORD).map(|range| range.kind) {
             Some(Kind::Buffer | Kind::Heap) => Outside::Copy,
             _ => Outside::Keep,
         }
@@ -33,8 +37,10 @@ impl Source for InProcess {
             // when an array derived from it is collected.
             Some(Builtin::Bigarray) => Custom::Bigarray(Builtin::Bigarray.own()),
             Some(_) => Custom::Verbatim,
-            None if owns_something(operations) => Custom::Refuse,
-            None => Custom::Verbatim,
+            None => match record(operations) {
+                Some(record) if record[FINALISER] == 0 => Custom::Verbatim,
+                _ => Custom::Refuse,
+            },
         }
     }
 
@@ -77,24 +83,46 @@ impl Source for ForImage {
     }
 }
 
-/// Which of those that every process knows a custom block is, by its operations.
+/// Which of those that every process knows a custom block is, by its operations. Bigarrays over
+/// files, and over memory of ours, have operations of their own.
 fn kind(operations: usize) -> Option<Builtin> {
     Builtin::of(operations).or_else(|| {
-        // SAFETY: as for `owns_something`.
-        Builtin::named(&unsafe { custom::identifier(operations) })
+        let record = record(operations)?;
+        let own = Builtin::Bigarray.record();
+        let same = record[COMPARE] == own[COMPARE] && record[SERIALIZE] == own[SERIALIZE];
+        same.then_some(Builtin::Bigarray)
     })
 }
 
-/// Whether custom blocks with these operations have a finaliser.
-fn owns_something(operations: usize) -> bool {
-    // SAFETY: the first field of a custom block of the runtime's, which is what the copier
-    // asks about: a `custom_operations` that lives as long as the block.
-    unsafe { custom::has_finaliser(operations) }
+/// Places in a record of operations.
+const FINALISER: usize = 1;
+const COMPARE: usize = 2;
+const SERIALIZE: usize = 4;
+
+/// The record of operations at an address, which is none of this process's where another
+/// process wrote the block: then `None`, and not a wild read.
+fn record(operations: usize) -> Option<Record> {
+    // Those that were there last, so that a million blocks of one kind cost one system call.
+    static SEEN: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: a number that is as good whoever stored it.
+    if SEEN.load(Ordering::Relaxed) != operations {
+        let mut bytes = [0; size_of::<Record>()];
+        match peek(operations, &mut bytes) {
+            Ok(read) if read == bytes.len() => SEEN.store(operations, Ordering::Relaxed),
+            // Where the system doesn't let us look, they are taken for this process's.
+            Err(error) if error.errno != libc::EFAULT => {}
+            _ => return None,
+        }
+    }
+    // SAFETY: readable, as was just seen or is the rule: a custom block's first word is the
+    // address of its operations, which live as long as the block.
+    Some(unsafe { (operations as *const Record).read_unaligned() })
 }
 
 /// `custom block "_mutex"`, say.
 fn custom_name(operations: usize) -> String {
-    // SAFETY: as for `owns_something`.
-    let identifier = unsafe { custom::identifier(operations) };
-    format!("custom block {identifier:?}")
+    match name(operations) {
+        Some(identifier) => format!("custom block {identifier:?}"),
+        None => "custom block of another process".into(),
+    }
 }

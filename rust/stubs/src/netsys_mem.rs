@@ -6,7 +6,7 @@
 mod array;
 mod copy_in;
 mod copy_out;
-mod custom;
+pub(crate) mod custom;
 mod from;
 mod io;
 mod map;

@@ -34,7 +34,8 @@ const ALL: [Builtin; 4] = [
     Builtin::Bigarray,
 ];
 
-type Record = [usize; OPERATIONS_WORDS];
+/// A `struct custom_operations`, as words.
+pub(crate) type Record = [usize; OPERATIONS_WORDS];
 
 extern "C" {
     static caml_int64_ops: Record;
@@ -57,6 +58,12 @@ impl Builtin {
             Builtin::Bigarray => &raw const caml_ba_ops,
         };
         record as usize
+    }
+
+    /// This process's own operations.
+    pub(crate) fn record(self) -> Record {
+        // SAFETY: each of the runtime's records is as long as a `custom_operations`.
+        unsafe { (self.own() as *const Record).read() }
     }
 
     /// The address of the operations on the page.
@@ -103,13 +110,11 @@ fn try_lay() -> Result<()> {
     // SAFETY:
     // - the claim was made above and nobody else knows of it, so it may be mapped, written
     //   and then protected;
-    // - a page holds the four records;
-    // - each of the runtime's records is as long as a `custom_operations`.
+    // - a page holds the four records.
     unsafe {
         claim.map_anonymous(0, claim.len())?;
         for kind in ALL {
-            let record = (kind.own() as *const Record).read();
-            (kind.on_page() as *mut Record).write(record);
+            (kind.on_page() as *mut Record).write(kind.record());
         }
         sys::protect(claim.base(), claim.len(), sys::Protection::Read)?;
     }

@@ -229,6 +229,19 @@ let bigarrays () =
   let odd = Array1.init Int8_unsigned Fortran_layout 13 Fun.id in
   check_bool "odd length" true (compare (marked odd) odd = 0)
 
+(* In memory that another process writes to lie blocks with operations of that process: their
+   finaliser was asked for at an address that is nothing here, a crash. *)
+let foreign_customs () =
+  let m = Netsys_mem.alloc_memory_pages 4096 in
+  let target_custom_ops = [ ("_j", 0x10n) ] in
+  let v = Int64.of_int (Sys.opaque_identity 1) in
+  let offset, _ = Netsys_mem.init_value ~target_custom_ops m 0 v [ Copy_custom_int ] in
+  match Ancient.mark (Netsys_mem.as_value m offset : int64) with
+  | _ -> Alcotest.fail "not refused"
+  | exception Invalid_argument text ->
+      check_string "named" "Ancient.mark: custom block of another process at the root"
+        text
+
 let custom_arithmetic () =
   let a, b, c = marked (Int64.of_string "123456789012", 5l, 7n) in
   check_bool "int64" true (Int64.add a 1L = 123456789013L);
@@ -390,6 +403,7 @@ let () =
           test "objects" objects;
           test "bigarrays" bigarrays;
           test "bigarrays over files" mapped_bigarrays;
+          test "custom blocks of another process" foreign_customs;
           test "int64 and the like" custom_arithmetic;
           test "predefined exceptions" predefined_exceptions;
           test "5 million cells under 8 MB of stack" long_list;

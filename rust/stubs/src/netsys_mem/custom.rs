@@ -13,7 +13,7 @@ use std::ffi::CStr;
 const LONGEST: usize = 63;
 
 /// The identifier of custom operations; `None` if this process has none there.
-pub(super) fn name(operations: usize) -> Option<String> {
+pub(crate) fn name(operations: usize) -> Option<String> {
     let mut word = [0; size_of::<usize>()];
     let mut text = [0; LONGEST + 1];
     let read = peek(operations, &mut word).and_then(|_| {
