@@ -85,7 +85,7 @@ fn judge(storage: &dyn Storage, seen: &Seen) -> Result<Option<States>> {
             0,
             format!(
                 "{}{reason} (file of {length} bytes, shorter than the header)",
-                if_foreign(&slots)
+                if_foreign(slots)
             ),
         );
     }
@@ -123,7 +123,7 @@ fn judge(storage: &dyn Storage, seen: &Seen) -> Result<Option<States>> {
                 .iter()
                 .filter_map(|(n, slot)| describe(*n, slot))
                 .collect();
-            return damaged(0, if_foreign(&slots).to_owned() + &reasons.join("; "));
+            return damaged(0, if_foreign(slots).to_owned() + &reasons.join("; "));
         }
     };
     if states.newest.file_bytes > length {
