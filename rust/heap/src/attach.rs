@@ -180,8 +180,8 @@ impl Heap {
                 layout.workers
             )));
         };
-        let span = match inherited {
-            Some(heap) if same_file(&heap.file, &file)? => heap.span,
+        let (span, fresh) = match inherited {
+            Some(heap) if same_file(&heap.file, &file)? => (heap.span, None),
             _ => {
                 // Where the master has it, if that can be: values whose addresses are the same
                 // everywhere need it, and nothing else does.
@@ -191,10 +191,16 @@ impl Heap {
                 // SAFETY:
                 // - `map` has just mapped the whole file, and leaked the claim.
                 // - `open` reserved those pages.
-                unsafe { Span::new(base, layout) }
+                (unsafe { Span::new(base, layout) }, Some(base as usize))
             }
         };
-        let member = Member::take(id, &span.locals()[id as usize].owner)?;
+        let member = Member::take(id, &span.locals()[id as usize].owner).inspect_err(|_| {
+            if let Some(base) = fresh {
+                // SAFETY:
+                // - mapped above, of this length, and nothing keeps `span`, which ends here.
+                let _ = unsafe { sys::unmap(base, layout.file_len as usize) };
+            }
+        })?;
         Ok(Heap {
             span,
             file,

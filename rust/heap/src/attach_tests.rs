@@ -45,6 +45,30 @@ fn worker_ids_are_checked() {
     assert!(refused(1));
 }
 
+/// Each try once left a mapping of the whole file behind: the claim was leaked before the id
+/// was taken.
+#[test]
+fn a_refused_id_leaves_no_mapping() {
+    use std::os::unix::fs::MetadataExt;
+    let (_master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let inode = std::fs::File::from(fd.try_clone().unwrap())
+        .metadata()
+        .unwrap()
+        .ino();
+    let mappings = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let ours = |line: &&str| line.split_whitespace().nth(4) == Some(&inode.to_string());
+        maps.lines().filter(ours).count()
+    };
+    let _worker = Heap::connect(fd.as_fd(), 1, None).unwrap();
+    let before = mappings();
+    assert!(before > 0);
+    for _ in 0..5 {
+        assert!(Heap::connect(fd.as_fd(), 1, None).is_err());
+    }
+    assert_eq!(mappings(), before);
+}
+
 #[test]
 fn a_dead_workers_id_is_free_again() {
     let (master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
