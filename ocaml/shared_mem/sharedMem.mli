@@ -124,7 +124,7 @@ val handle_of_string : string -> handle
 
 val reset_heap : unit -> unit
 (** [reset_heap ()] empties table and heap, gives their memory back to the system, and
-    begins a second transaction. The master's; no other process may use the heap
+    begins a second transaction. The master's; no other process or domain may use the heap
     meanwhile, and addresses from before are good no more.
 
     @raise Invalid_argument in a worker, or without a heap. *)
@@ -323,4 +323,5 @@ end
 val counter_next : unit -> int
 (** [counter_next ()] is a number that no other call returned, in any process of this
     heap. It increases within a process. Before {!init} and {!connect} it counts from 1;
-    the master's go on above, and so do its workers'. *)
+    the master's go on above, and so do its workers'. Not while another domain is in
+    {!init} or {!connect}: it may then be handed a number twice. *)

@@ -16,8 +16,9 @@ pub(crate) fn check(from: u64, len: u64) -> Result<()> {
     if from / UNASKED == (from.saturating_add(len)) / UNASKED {
         return Ok(());
     }
+    // What goes unasked after this piece has to be there as well.
     match available() {
-        Some(available) if available < len => Err(Error::OutOfMemory {
+        Some(available) if available < len.saturating_add(UNASKED) => Err(Error::OutOfMemory {
             why: format!("{len} bytes wanted, {available} available on this machine"),
         }),
         _ => Ok(()),
