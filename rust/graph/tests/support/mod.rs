@@ -76,6 +76,11 @@ impl Heap {
         self.block(tag::STRING, &fields)
     }
 
+    /// The words of the blocks there are.
+    pub fn used(&self) -> usize {
+        self.words.len()
+    }
+
     pub fn set(&mut self, value: usize, field: usize, to: usize) {
         let index = (value - self.words.as_ptr() as usize) / 8 + field;
         self.words[index] = to;

@@ -3,6 +3,8 @@
 #[path = "../../../../rust/graph/tests/support/mod.rs"]
 pub mod support;
 
+pub mod shapes;
+
 use proptest::prelude::*;
 use support::{int, Heap, INT64, VERBATIM};
 

@@ -1,0 +1,55 @@
+//! How long `relocate` takes, as a multiple of memcpy of the same bytes: medians of runs that
+//! take turns. Part of `make bench`; `RUNS=n` sets how many turns.
+
+use graph_tests::shapes;
+use hh_graph::relocate;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+fn main() {
+    let runs = std::env::var("RUNS").map_or(21, |text| text.parse().expect("RUNS is a number"));
+    println!(
+        "{:34} {:>8} {:>10} {:>10} {:>9}",
+        "", "MB", "memcpy ms", "ms", "x memcpy"
+    );
+    for (name, build) in shapes::ALL {
+        let copy = build();
+        let (mut words, mut bitmap) = (copy.words, copy.bitmap);
+        let bits = bitmap.words(words.len()).to_vec();
+        let mut beside = words.clone();
+        let end = copy.target + words.len() * 8;
+        let (mut copying, mut moving) = (Vec::new(), Vec::new());
+        let mut at = copy.target;
+        for _ in 0..runs {
+            copying.push(time(|| beside.copy_from_slice(black_box(&words))));
+            let delta = if at == copy.target {
+                1 << 40
+            } else {
+                0usize.wrapping_sub(1 << 40)
+            };
+            let from = at..at + (end - copy.target);
+            moving.push(time(|| relocate(black_box(&mut words), &bits, from, delta)));
+            at = at.wrapping_add(delta);
+        }
+        let (copying, moving) = (median(copying), median(moving));
+        println!(
+            "{:34} {:8.1} {:10.2} {:10.2} {:9.2}",
+            format!("relocate, {name}"),
+            words.len() as f64 * 8e-6,
+            copying * 1e3,
+            moving * 1e3,
+            moving / copying
+        );
+    }
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
+}
