@@ -43,6 +43,20 @@ impl Bitmap {
             .is_some_and(|bits| bits >> (word % 64) & 1 == 1)
     }
 
+    /// Clears the bit of a word; whether it was set.
+    pub(crate) fn take(&mut self, word: usize) -> bool {
+        let set = self.get(word);
+        if set {
+            self.bits[word / 64] &= !(1 << (word % 64));
+        }
+        set
+    }
+
+    /// The first word whose bit is set.
+    pub(crate) fn first(&self) -> Option<usize> {
+        ones(&self.bits).next()
+    }
+
     /// The words of the bitmap, of 64 bits each, lowest first; at least those that hold the
     /// first `words` bits of it.
     pub fn words(&mut self, words: usize) -> &[u64] {
@@ -78,6 +92,12 @@ mod tests {
         assert!(bitmap.get(63) && !bitmap.get(62) && !bitmap.get(1 << 40));
         assert_eq!(ones(bitmap.words(100_001)).collect::<Vec<_>>(), set);
         assert_eq!(bitmap.words(65).len(), 2);
+        assert_eq!(
+            (bitmap.first(), Bitmap::with_words(9).first()),
+            (Some(0), None)
+        );
+        assert!(bitmap.take(63) && !bitmap.take(63) && !bitmap.take(1 << 40));
+        assert!(bitmap.get(64) && !bitmap.get(63));
         assert_eq!(Bitmap::with_words(10).words(1000).len(), 16);
     }
 }

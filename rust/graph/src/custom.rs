@@ -56,6 +56,10 @@ pub(crate) mod bigarray {
     pub(crate) const FLAGS: usize = 3;
     pub(crate) const PROXY: usize = 4;
     pub(crate) const FIRST_DIMENSION: usize = 5;
+    /// The kind of element, in the flags.
+    pub(crate) const KIND: usize = 0xFF;
+    /// The order of the dimensions, in the flags: C's, or Fortran's.
+    pub(crate) const LAYOUT: usize = 0x100;
     /// Managed, mapped file, sub-array: all cleared means that nobody frees the data.
     pub(crate) const OWNERSHIP: usize = 0xE00;
     /// The most dimensions that OCaml makes.
@@ -71,19 +75,29 @@ pub(crate) mod bigarray {
 /// # Safety
 /// - `block` is a readable block of `wosize` fields.
 pub(crate) unsafe fn bigarray_bytes(block: usize, wosize: usize) -> Option<usize> {
-    use bigarray::{DATA, DIMENSIONS, ELEMENT_BYTES, FIRST_DIMENSION, FLAGS, MOST_DIMENSIONS};
+    // SAFETY: only fields below `wosize` are asked for.
+    bigarray_bytes_of(wosize, |number| unsafe { load(block + number * 8) })
+}
+
+/// The same of the block of `wosize` fields, only those, whose fields `field` gives.
+pub(crate) fn bigarray_bytes_of(wosize: usize, field: impl Fn(usize) -> usize) -> Option<usize> {
+    use bigarray::{
+        DATA, DIMENSIONS, ELEMENT_BYTES, FIRST_DIMENSION, FLAGS, KIND, MOST_DIMENSIONS,
+    };
     if wosize < FIRST_DIMENSION {
         return None;
     }
-    // SAFETY: the field is below `wosize` (checked above, and in the loop's bound).
-    let field = |number: usize| unsafe { load(block + number * 8) };
     let dimensions = field(DIMENSIONS);
     if dimensions > MOST_DIMENSIONS || FIRST_DIMENSION + dimensions > wosize {
         return None;
     }
-    let mut bytes = *ELEMENT_BYTES.get(field(FLAGS) & 0xFF)?;
+    let mut bytes = *ELEMENT_BYTES.get(field(FLAGS) & KIND)?;
     for number in 0..dimensions {
-        bytes = bytes.checked_mul(field(FIRST_DIMENSION + number))?;
+        let dimension = field(FIRST_DIMENSION + number);
+        if dimension > isize::MAX as usize {
+            return None;
+        }
+        bytes = bytes.checked_mul(dimension)?;
     }
     if bytes > isize::MAX as usize || (bytes > 0 && field(DATA) == 0) {
         return None;

@@ -3,10 +3,12 @@
 #[path = "../../../../rust/graph/tests/support/mod.rs"]
 pub mod support;
 
+pub mod reader;
 pub mod shapes;
 
+use hh_graph::header::tag;
 use proptest::prelude::*;
-use support::{int, Heap, INT64, VERBATIM};
+use support::{int, Heap, BIGARRAY, INT64, VERBATIM};
 
 /// A field: an integer, or a pointer to a block by its number, taken modulo those there are.
 #[derive(Debug, Clone)]
@@ -28,6 +30,10 @@ pub enum Block {
     /// The second function of the closure block `n` blocks back, if there is one.
     Infix(usize),
     Atom(u8),
+    /// A forced lazy.
+    Forced(Field),
+    /// Of a kind, and of these dimensions; its data are in the heap, too.
+    Bigarray(usize, Vec<usize>),
     Abstract,
 }
 
@@ -79,6 +85,13 @@ fn block(kinds: Kinds) -> impl Strategy<Value = Block> {
         ),
         (1, any::<usize>().prop_map(Block::Int64).boxed()),
         (1, (0..4u8).prop_map(Block::Atom).boxed()),
+        (1, field().prop_map(Block::Forced).boxed()),
+        (
+            1,
+            (0..14usize, prop::collection::vec(0..4usize, 0..3))
+                .prop_map(|(kind, dimensions)| Block::Bigarray(kind, dimensions))
+                .boxed(),
+        ),
     ];
     if kinds != Kinds::Shared {
         all.extend([
@@ -137,6 +150,17 @@ pub fn build(blocks: &[Block]) -> (Heap, Vec<usize>) {
                 _ => int(7),
             },
             Block::Atom(tag) => heap.outside(*tag, &[]),
+            Block::Forced(value) => note(
+                heap.block(tag::FORWARD, &[int(0)]),
+                0,
+                std::slice::from_ref(value),
+            ),
+            Block::Bigarray(kind, dimensions) => {
+                let data = heap.block(tag::ABSTRACT, &[0x0807_0605_0403_0201; 18]);
+                let mut fields = vec![BIGARRAY, data, dimensions.len(), kind | 0x700, 0x1000];
+                fields.extend(dimensions);
+                heap.block(tag::CUSTOM, &fields)
+            }
             Block::Abstract => heap.block(251, &[0x1000]),
         };
         values.push(value);
