@@ -116,8 +116,7 @@ val mark_info : 'a -> 'a ancient * info
     process maps the file at the same address.
 
     {[
-      let fd = Unix.openfile "words" [ O_RDWR; O_CREAT ] 0o644 in
-      let md = Ancient.attach fd 0n in
+      let md = Ancient.open_file "words" ~mode:Create in
       let _ = Ancient.share md 0 [| "alpha"; "beta" |] in
       (* In another process: *)
       let words : string array = Ancient.follow (Ancient.get md 0) in
@@ -130,22 +129,34 @@ val mark_info : 'a -> 'a ancient * info
     writer, for [int64]s and bigarrays too; native and bytecode programs read each other's
     files.
 
+    {b Sharing between values.} A value that refers to values that this process has
+    followed in the same file goes on referring to them: they are not copied again, and
+    stay in the file as long as the new value does, whatever becomes of their own keys.
+    That holds for a file that is at its own address (not relocated); what is in other
+    files, or marked, is copied.
+
     {b Processes and domains.} Readers wait for nobody. Writers wait for each other, be
     they processes, forked children or domains; the lock of one that dies is free. All
     functions may be called from any domain; while a value is copied, domains that want to
     collect wait, while it is written to the disk, they don't.
 
-    {b Failures.} A process killed at any moment, in {!attach} or {!share} too, leaves
-    every value as it was published last, and nothing else: the space of what it was
-    writing is free. {!share} returns when the value is on the disk, so it survives the
-    machine as well (on a tmpfs such as [/dev/shm], that costs nothing). If there is no
-    room left on the disk, it raises, and the file is as it was.
+    {b Failures.} A process killed at any moment, in {!attach}, {!share}, {!remove} or
+    {!compact}, leaves every value as it was published last, and nothing else: the space
+    of what it was writing is free. If there is no room left on the disk, they raise, and
+    the file is as it was.
 
-    {b Space.} The place of a value that was replaced is used again, but not as long as a
-    process lives that got or shared that value: so what was followed stays as it was
-    until that process {!detach}es or exits. Attached again, the file shows the same
-    values at the same addresses: their places are left alone until the process ends, and
-    the space of the file, if it is unlinked later, is the system's again only then.
+    {b Durability.} By default, {!share}, {!remove} and {!compact} return when the change
+    is on the disk, so it survives the machine as well (on a tmpfs such as [/dev/shm],
+    that costs nothing). With [~durable:false] they return when every process can see it,
+    without waiting for the disk: it survives the death of all processes, but a machine
+    that stops may leave a damaged file, unless nothing was changed since {!sync}.
+
+    {b Space.} The place of a value that was replaced is used again once no process can
+    read it: those that have {!follow}ed it have ended, and the proxies of those that
+    haven't are collected. So what was followed stays as it was until the process
+    {!detach}es or exits. Attached again, the file shows the same values at the same
+    addresses: their places are left alone until the process ends, and the space of the
+    file, if it is unlinked later, is the system's again only then.
 
     {b Not writing} holds here as above; but a stray assignment does the file no harm:
     every process sees a private copy of the pages that it wrote to. That also makes
@@ -154,25 +165,53 @@ val mark_info : 'a -> 'a ancient * info
 
     {b Trust.} Whatever stands in a file but its values is checked when it is read: sizes,
     offsets, checksums. The values are not looked into: a file that somebody made to do
-    harm can do so. A file that is cut by somebody else while it is attached kills the
-    process that reads what is gone (SIGBUS). *)
+    harm can do so, and one that is cut by somebody else while it is attached kills the
+    process that reads what is gone (SIGBUS). Attached with [~verify:true], a file can do
+    no harm: each value is read into memory of this process when it is asked for first,
+    and checked, every block and every pointer, before it is handed out. *)
 
 type md
 (** The type for attached files. Each {!attach} gives a new one. A file stays attached
     until {!detach}, whether or not its [md] is still reachable. *)
 
-val attach : Unix.file_descr -> nativeint -> md
+(** {2:attaching Attaching} *)
+
+val attach :
+  ?max_size:int ->
+  ?durable:bool ->
+  ?verify:bool ->
+  ?relocate:bool ->
+  Unix.file_descr ->
+  nativeint ->
+  md
 (** [attach fd base] attaches the file of [fd], a regular file or a memory file. [fd]
     stays the caller's, who may close it at once; a descriptor opened for reading only
     suffices to {!get}.
 
     An empty file is made ready to {!share} into. It is mapped at the address [base], a
     multiple of 4096, in every process from now on; [0n] (recommended) lets the library
-    choose an address that is free in all processes, with room for the file to grow to 64
-    GB. With another [base] there is as much room, or what is free there (at least 64 MB).
-    A file that holds values has its address already, and [base] is ignored.
+    choose an address that is free in all processes. With another [base] there is as much
+    room, or what is free there (at least 64 MB). A file that holds values has its address
+    already, and [base] is ignored.
 
     Attaching a file twice is attaching it once: the values are the same blocks.
+
+    - [max_size] is the most bytes that a new file can grow to, rounded up to whole pages:
+      so many addresses are kept for it in every process that attaches it, but neither
+      disk nor memory. Default: 64 GB.
+    - [durable]: whether changes through this [md] wait for the disk. Default: [true].
+    - [verify]: whether the file isn't trusted. Getting a value for the first time then
+      costs the time to read and check it, memory for it, and another 64th of it. A file
+      that this process has attached without [verify] is checked, too, but stays mapped:
+      it isn't safe from being cut. Default: [false].
+    - [relocate]: whether, when the file's addresses are taken in this process, it is
+      opened all the same: each value is read into private memory when it is asked for
+      first, and its pointers are moved, in less time than copying it takes.
+      {!relocations} counts it. What is {!share}d through such an [md] is for the file's
+      own address, as ever; proxies of it show the private copy. Default: [false].
+
+    A file attached with [verify] or relocated, detached, and attached again is at another
+    address the second time.
 
     Takes some ten system calls, however large the file is.
 
@@ -182,12 +221,36 @@ val attach : Unix.file_descr -> nativeint -> md
       process; if it is empty and [fd] can't be written.
     @raise Invalid_argument
       if [fd] is a directory, a pipe or a socket, or not open for reading; if [base] is no
-      multiple of 4096.
+      multiple of 4096; if [max_size] is negative or above 16 TB.
     @raise Unix.Unix_error
       if the system refuses, e.g. [ENOSPC] if there is no room for the first 8 KB.
 
     Unlike the original, 0 as [base] always leaves room to grow, and nothing is ever
     mapped over something else. *)
+
+(** What a file is opened for. *)
+type mode =
+  | Read_only  (** To {!get}. The file and its directory need only be readable. *)
+  | Read_write  (** To {!share} as well. It must exist. *)
+  | Create  (** As [Read_write], but it is made if it doesn't exist. *)
+
+val open_file :
+  ?mode:mode ->
+  ?permissions:Unix.file_perm ->
+  ?base:nativeint ->
+  ?max_size:int ->
+  ?durable:bool ->
+  ?verify:bool ->
+  ?relocate:bool ->
+  string ->
+  md
+(** [open_file path] attaches the file at [path], as {!attach} does. [mode] is [Read_only]
+    by default, [permissions] those of a file that is made, [0o644] by default, before the
+    process's mask; [base] is [0n] by default.
+
+    @raise Failure as {!attach}.
+    @raise Invalid_argument as {!attach}; if [path] is not a regular file.
+    @raise Unix.Unix_error as {!attach}; if it can't be opened. *)
 
 val detach : md -> unit
 (** [detach md] ends the use of [md]. With the last [md] of a file its memory is given
@@ -196,14 +259,20 @@ val detach : md -> unit
 
     @raise Invalid_argument if [md] is detached already. *)
 
+val relocations : unit -> int
+(** [relocations ()] is how often this process has opened a file at another address than
+    the file's own. *)
+
+(** {2:sharing Sharing and getting} *)
+
 val share : md -> int -> 'a -> 'a ancient
 (** [share md key v] makes a copy of [v] the value of [key] in the file, in place of the
     one that [key] has, and is a proxy of it. Everyone sees either the old value or the
     new one. Keys are any numbers from 0 up, and as sparse as you like.
 
-    The copy is {!mark}'s, with these differences: it refers to nothing outside of itself;
-    closures, objects and custom blocks of other libraries are refused. It takes whole
-    pages, 4096 bytes at least.
+    The copy is {!mark}'s, with these differences: it refers to nothing outside of the
+    file; closures, objects and custom blocks of other libraries are refused. It takes
+    whole pages, 4096 bytes at least.
 
     If another writer is at work, [share] waits for it, and lets other threads and domains
     run meanwhile.
@@ -211,8 +280,8 @@ val share : md -> int -> 'a -> 'a ancient
     @raise Invalid_argument
       if [v] holds what can't be in a file, with its place, as in
       ["Ancient.share: closure at field 0 of field 1"]; if [key] is negative, [md]
-      detached, or its descriptor was not open for writing.
-    @raise Failure if the file would exceed the room it has been given, or is damaged.
+      detached, or open for reading only.
+    @raise Failure if the file would exceed its maximum size, or is damaged.
     @raise Unix.Unix_error if the system refuses, e.g. [ENOSPC] on a full disk. *)
 
 val share_info : md -> int -> 'a -> 'a ancient * info
@@ -221,9 +290,154 @@ val share_info : md -> int -> 'a -> 'a ancient * info
 val get : md -> int -> 'a ancient
 (** [get md key] is a proxy of the value of [key], as it is now. The caller must annotate
     its type: as with [Marshal], nothing checks it, and with a wrong one the program may
-    crash. Takes some five system calls, however many keys there are; following the proxy
-    takes none.
+    crash (see {!Key} for one way out). Takes some five system calls, however many keys
+    there are; following the proxy takes none.
 
     @raise Not_found if [key] has no value.
-    @raise Failure if the file is damaged, or was emptied or replaced since {!attach}.
+    @raise Failure
+      if the file is damaged, or was emptied or replaced since {!attach}; with [verify],
+      also if the value is.
     @raise Invalid_argument if [key] is negative or [md] detached. *)
+
+val max_key : int
+(** [max_key] is the largest key, [max_int]. *)
+
+(** {2:keys Keys} *)
+
+(** The type for keys. The functions above are for [Int]s. *)
+type key =
+  | Int of int  (** A number from 0 up. *)
+  | Name of string  (** Any bytes, at most a million. *)
+
+val share_key : md -> key -> 'a -> 'a ancient
+(** [share_key md key v] is as {!share}.
+
+    @raise Invalid_argument also if a name is too long. *)
+
+val share_key_info : md -> key -> 'a -> 'a ancient * info
+(** [share_key_info md key v] is {!share_key}[ md key v] and information about the copy.
+*)
+
+val get_key : md -> key -> 'a ancient
+(** [get_key md key] is as {!get}. *)
+
+val mem : md -> key -> bool
+(** [mem md key] is whether [key] has a value. Raises as {!get} does, but [Not_found]. *)
+
+val keys : md -> key list
+(** [keys md] is the keys that have values: numbers in their order, then names in theirs.
+    Reads the whole key table, a page for some 30 keys, and each name. *)
+
+val remove : md -> key -> bool
+(** [remove md key] takes [key] and its value out of the file, and is whether it was
+    there. Who has followed the value keeps it. Waits and raises as {!share} does. *)
+
+(** Keys that know the type of their values. *)
+module Key : sig
+  type 'a t
+  (** The type for keys of values of type ['a]: a name, and a description of ['a] that is
+      stored with the value. It is only as good as the description: change that whenever
+      the type changes. *)
+
+  exception Mismatch of { name : string; expected : string; found : string }
+  (** Raised by {!get} when a value is stored under another description than the key's;
+      [found] is [""] if it has none. *)
+
+  val make : description:string -> string -> 'a t
+  (** [make ~description name] is a key. [description] is what readers and writers of the
+      value agree upon: a version number, or the type written down.
+
+      {[
+        let words : string array Ancient.Key.t =
+          Ancient.Key.make "words" ~description:"string array, v1"
+      ]}
+
+      @raise Invalid_argument if [description] is empty. *)
+
+  val name : 'a t -> string
+  (** [name k] is the name that [k] was made of. The untyped functions know [k] as
+      [Name (name k)]. *)
+
+  val description : 'a t -> string
+  (** [description k] is the description that [k] was made of. *)
+
+  val share : md -> 'a t -> 'a -> 'a ancient
+  (** [share md k v] is as {!share_key}, and stores [k]'s description with the value. *)
+
+  val share_info : md -> 'a t -> 'a -> 'a ancient * info
+  (** [share_info md k v] is {!share}[ md k v] and information about the copy. *)
+
+  val get : md -> 'a t -> 'a ancient
+  (** [get md k] is as {!get_key}, of the type that [k] says.
+
+      @raise Mismatch if the value is stored under another description, or under none. *)
+
+  val mem : md -> 'a t -> bool
+  (** [mem md k] is whether [k]'s name has a value, under whatever description. *)
+
+  val remove : md -> 'a t -> bool
+  (** [remove md k] is {!val:Ancient.remove}[ md (Name (name k))]. *)
+end
+
+(** {2:looking Looking after a file} *)
+
+type value_info = {
+  size : int;  (** Bytes of its blocks; 0 for an integer. *)
+  blocks : int;  (** How many. The data of a bigarray are one. *)
+  time : float;  (** When it was shared, in seconds since 1970, whole ones. *)
+  ocaml_version : string;  (** The OCaml that shared it, as ["5.3"]. *)
+  description : string;  (** Of its {!Key}; [""] if it has none. *)
+}
+(** The type for information about a value. *)
+
+val info : md -> key -> value_info
+(** [info md key] is what is known of the value of [key]. Raises as {!get} does. *)
+
+type file_info = {
+  keys : int;  (** How many keys have values. *)
+  values_size : int;  (** Bytes of the blocks of all values. *)
+  values_blocks : int;  (** How many they are. *)
+  file_size : int;  (** Bytes of the file. *)
+  max_size : int;  (** Bytes that it can grow to. *)
+  last_time : float;  (** When the youngest value was shared; 0 if there is none. *)
+  last_ocaml_version : string;
+      (** The OCaml that changed it last; [""] if it never was. *)
+  base : nativeint;  (** The address of the file's first byte in this process. *)
+  relocated : bool;  (** Whether that is another one than the file's own. *)
+}
+(** The type for information about a file. *)
+
+val file_info : md -> file_info
+(** [file_info md] is what is known of the file. Reads the whole key table. *)
+
+type fault = {
+  offset : int;  (** Where in the file, in bytes. *)
+  key : key option;  (** Whose value it is in, if it is in one. *)
+  reason : string;  (** What is wrong there. *)
+}
+(** The type for something wrong in a file. *)
+
+val verify : md -> (unit, fault) result
+(** [verify md] is [Ok ()] if the file is whole: every checksum, every header, every
+    pointer of every value; otherwise the first fault found. Costs the time of reading the
+    file, and memory for its largest value; other threads and domains run meanwhile.
+
+    @raise Invalid_argument if [md] is detached.
+    @raise Unix.Unix_error if the file can't be read. *)
+
+val compact : md -> unit
+(** [compact md] makes the file shorter: values are moved towards its start, where there
+    is room, and what is free behind the last is cut off. What some process holds stays
+    where it is, and so does what other values refer to. Waits as {!share} does, for the
+    time of copying what is moved; needs memory for the largest value that is.
+
+    @raise Failure if the file is damaged.
+    @raise Invalid_argument if [md] is detached or open for reading only.
+    @raise Unix.Unix_error if the system refuses. *)
+
+val sync : md -> unit
+(** [sync md] returns when all that was changed so far is on the disk; for files attached
+    with [~durable:false].
+
+    @raise Invalid_argument if [md] is detached.
+    @raise Unix.Unix_error if the disk fails. *)

@@ -1,6 +1,7 @@
 //! Keys and what the key table says of each: where its extent is and what stands in it.
 
-use crate::bytes::{get, name_hash, pages_within, put};
+use crate::bytes::{get, name_hash, put};
+use crate::extent::Extent;
 use crate::superblock::HEADER_BYTES;
 
 /// Bytes of an encoded [`Entry`].
@@ -50,8 +51,8 @@ impl Key {
         }
     }
 
-    /// What stands before the graph in the key's extent: the name, or nothing.
-    pub fn label(&self) -> &[u8] {
+    /// What stands first in the key's extent: the name, or nothing.
+    pub fn name(&self) -> &[u8] {
         match self {
             Key::Int(_) => &[],
             Key::Name(name) => name,
@@ -84,9 +85,9 @@ impl KeyBits {
 
 /// One key's value.
 ///
-/// An extent is `label_bytes` of name, padding to `body_start`, then `body_bytes` of blocks.
-/// An immediate value (an int, a constant constructor) has no blocks: `root` is the value itself,
-/// and under a number it has no extent either.
+/// Its extent holds the graph's blocks ([`Extent`]). An immediate value (an int, a constant
+/// constructor) has no blocks, and without name and description no extent either. Nor has a value
+/// blocks that is a part of another key's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// The key.
@@ -95,15 +96,15 @@ pub struct Entry {
     pub offset: u64,
     /// The extent's length in bytes, whole pages; 0 if there is none.
     pub length: u64,
-    /// Where the blocks start, in bytes from the extent's start.
-    pub body_start: u64,
+    /// Bytes of name at the extent's start.
+    pub name_bytes: u64,
+    /// Bytes of the description behind it.
+    pub description_bytes: u64,
     /// Bytes of blocks.
     pub body_bytes: u64,
-    /// The value's offset from the extent's start; or the value itself, if it is immediate.
+    /// The value: its offset in the file; or the value itself, if it is immediate.
     pub root: u64,
-    /// Bytes of name at the extent's start.
-    pub label_bytes: u64,
-    /// Checksum of the extent from its start to the end of its blocks.
+    /// Checksum of the extent from its start to the end of its trailer.
     pub checksum: u64,
     /// Blocks in the graph.
     pub blocks: u64,
@@ -113,12 +114,14 @@ pub struct Entry {
     pub time: u64,
     /// By which OCaml, as `major * 100 + minor`.
     pub ocaml: u64,
-    /// The hash of the description it was stored under; 0 if there is none. For typed keys.
+    /// The hash of the description it was stored under; 0 if there is none.
     pub description: u64,
-    /// Offset from the extent's start of a bitmap of the words that are pointers, to relocate
-    /// by; 0 if there is none.
-    pub bitmap: u64,
+    /// How many other extents it refers to.
+    pub kept: u64,
 }
+
+/// The most bytes of a name or of a description.
+pub(crate) const MOST_LABEL_BYTES: u64 = 1 << 20;
 
 impl Entry {
     pub(crate) fn encode(&self, bytes: &mut [u8]) {
@@ -126,17 +129,16 @@ impl Entry {
         let words = [
             self.offset,
             self.length,
-            self.body_start,
+            self.name_bytes | self.description_bytes << 32,
             self.body_bytes,
             self.root,
-            self.label_bytes,
             self.checksum,
             self.blocks,
             self.generation,
             self.time,
             self.ocaml,
             self.description,
-            self.bitmap,
+            self.kept,
         ];
         for (index, word) in words.into_iter().enumerate() {
             put(bytes, KEY_BYTES + 8 * index, word);
@@ -149,17 +151,17 @@ impl Entry {
             key: KeyBits::decode(bytes),
             offset: word(0),
             length: word(1),
-            body_start: word(2),
+            name_bytes: word(2) & u64::from(u32::MAX),
+            description_bytes: word(2) >> 32,
             body_bytes: word(3),
             root: word(4),
-            label_bytes: word(5),
-            checksum: word(6),
-            blocks: word(7),
-            generation: word(8),
-            time: word(9),
-            ocaml: word(10),
-            description: word(11),
-            bitmap: word(12),
+            checksum: word(5),
+            blocks: word(6),
+            generation: word(7),
+            time: word(8),
+            ocaml: word(9),
+            description: word(10),
+            kept: word(11),
         }
     }
 
@@ -168,45 +170,47 @@ impl Entry {
         self.root & 1 == 1
     }
 
+    /// The extent; its length is 0 if there is none.
+    pub fn extent(&self) -> Extent {
+        Extent {
+            offset: self.offset,
+            length: self.length,
+            label_bytes: self.name_bytes + self.description_bytes,
+            body_bytes: self.body_bytes,
+            kept: self.kept,
+            checksum: self.checksum,
+        }
+    }
+
     /// Whether everything that the entry says lies within a file of `file_bytes`; if not, why.
     pub(crate) fn check(&self, file_bytes: u64) -> Result<(), String> {
-        if self.length == 0 {
-            let bare = *self
-                == Entry {
-                    offset: 0,
-                    body_start: 0,
-                    body_bytes: 0,
-                    label_bytes: 0,
-                    ..*self
-                };
-            return if self.is_immediate() && bare && self.key.kind == 0 {
-                Ok(())
-            } else {
-                Err(format!("the value of {:?} has no extent", self.key))
+        let labels = self.name_bytes <= MOST_LABEL_BYTES
+            && self.description_bytes <= MOST_LABEL_BYTES
+            && (self.name_bytes == 0 || self.key.kind == 1)
+            && self.key.kind <= 1;
+        if !labels {
+            return Err(format!("the name of {:?} is out of bounds", self.key));
+        }
+        let extent = self.extent();
+        let nothing = Extent {
+            checksum: extent.checksum,
+            ..Extent::default()
+        };
+        if extent == nothing {
+            return match self.is_immediate() {
+                true => Ok(()),
+                false => Err(format!("the value of {:?} has no extent", self.key)),
             };
         }
-        let label_fits =
-            self.label_bytes <= self.body_start && (self.label_bytes == 0 || self.key.kind == 1);
-        // The last block may have no field, so that its value points behind the last byte.
-        let body_fits = self.body_start % 8 == 0
-            && self.body_bytes % 8 == 0
-            && matches!(self.body_start.checked_add(self.body_bytes), Some(end) if end < self.length);
-        let root_fits = self.is_immediate()
+        let named = |reason| format!("the extent of {:?}: {reason}", self.key);
+        extent.check(file_bytes).map_err(named)?;
+        let fits = self.is_immediate()
             || self.root % 8 == 0
-                && self.root > self.body_start
-                && self.root - self.body_start <= self.body_bytes;
-        if self.key.kind > 1 || !label_fits || !body_fits || !root_fits {
-            return Err(format!(
-                "the extent of {:?} does not fit together",
-                self.key
-            ));
+                && (HEADER_BYTES..file_bytes).contains(&self.root)
+                && (self.kept > 0 || extent.has_value_at(self.root));
+        match fits {
+            true => Ok(()),
+            false => Err(named("its value is outside of it".into())),
         }
-        if !pages_within(self.offset, self.length, HEADER_BYTES, file_bytes) {
-            return Err(format!(
-                "the extent of {:?} at {} with {} bytes is outside the file's {file_bytes} bytes",
-                self.key, self.offset, self.length
-            ));
-        }
-        Ok(())
     }
 }

@@ -75,6 +75,27 @@ impl Extents {
         Ok(None)
     }
 
+    /// Takes `length` bytes as [`take`](Extents::take) does, but only where they end before `limit`,
+    /// and from the first run that has them.
+    pub(crate) fn take_before(
+        &mut self,
+        limit: u64,
+        length: u64,
+        pinned: &Pinned<'_>,
+    ) -> Result<Option<u64>> {
+        let runs: Vec<(u64, u64)> = self
+            .runs
+            .range(..limit)
+            .map(|(start, end)| (*start, (*end).min(limit)))
+            .collect();
+        for (start, end) in runs {
+            if let Some(at) = unpinned(start, end, length, pinned)? {
+                return Ok(Some(at).filter(|at| self.take_at(*at, length)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The longest place below the [`tail`](Extents::tail) that no reader holds, as offset and
     /// length. It stays free. Looks into the longest runs only: each costs a system call.
     pub(crate) fn largest_hole(&self, pinned: &Pinned<'_>) -> Result<Option<(u64, u64)>> {

@@ -15,6 +15,20 @@ pub(crate) const PINS_AT: u64 = 1 << 62;
 /// The offset whose exclusive lock the one writer has.
 pub(crate) const WRITER_AT: u64 = 1 << 61;
 
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To read it.
+    ReadOnly,
+    /// To read and write it; it must be there.
+    ReadWrite,
+    /// To read and write it; it is made if it isn't there.
+    Create {
+        /// The permission bits of a new file, from which the process's mask is taken.
+        permissions: u32,
+    },
+}
+
 /// A file, through an open file description that nobody else has: locks on it are this one's.
 #[derive(Debug)]
 pub(crate) struct File {
@@ -44,6 +58,34 @@ impl File {
             )));
         }
         File::open_at(&link, path.clone(), modes.write)
+    }
+
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system refuses; [`Error::Invalid`] for what is no plain file.
+    pub(crate) fn open_path(path: &Path, mode: Mode) -> Result<File> {
+        let name = path.display().to_string();
+        let named = |error: hh_region::Error| error.within("open", &name);
+        let fd = match mode {
+            Mode::ReadOnly => sys::open_read_only(path),
+            Mode::ReadWrite => sys::open_existing(path),
+            Mode::Create { permissions } => sys::open_or_create(path, permissions),
+        };
+        let not_regular = |error: &hh_region::Error| {
+            matches!(error.errno, libc::EISDIR | libc::ENXIO | libc::EOPNOTSUPP)
+        };
+        let fd = match fd {
+            Ok(fd) if sys::status(fd.as_fd()).map_err(named)?.is_regular => fd,
+            Err(error) if !not_regular(&error) => return Err(named(error).into()),
+            _ => return Err(Error::Invalid(format!("file {name}: not a regular file"))),
+        };
+        let writable = mode != Mode::ReadOnly;
+        Ok(File {
+            fd,
+            path: name,
+            writable,
+        })
     }
 
     fn open_at(link: &Path, path: String, writable: bool) -> Result<File> {

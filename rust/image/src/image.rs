@@ -1,32 +1,30 @@
-//! An image as this process has it attached: the crate's front door.
+//! An image as this process has it attached: the crate's front door. How a file is attached stands
+//! in [`crate::attach`], how it changes in [`crate::change`].
 //!
-//! A process has one mapping of a file, however often it attaches it; what an [`Image`] adds is
-//! what its descriptor may do. Sites are found in a table of the process, behind one lock that is
-//! never held while anything waits.
+//! A process has one site of a file, however often it attaches it; what an [`Image`] adds is what
+//! its descriptor may do. Sites are found in a table of the process, behind one lock that is never
+//! held while anything waits.
 
-use crate::body::{Body, Built};
-use crate::entry::{Entry, Key, KeyBits};
+use crate::check::Readers;
+use crate::entry::{Entry, Key};
 use crate::error::{Error, Result};
+use crate::extent::Extent;
 use crate::file::File;
-use crate::lock::Locked;
-use crate::recover::{recover, recover_image, States};
-use crate::site::{claim_new, Site};
+use crate::holds::Token;
+use crate::inspect::{self, Fault};
+use crate::load::load;
+use crate::recover::recover_image;
+use crate::site::Site;
 use crate::storage::Storage;
-use crate::superblock::{Identity, Superblock};
-use crate::tree::Tree;
-use crate::writer::{create, Durability, Writer};
-use hh_region::{sys, Claim};
-use std::os::fd::BorrowedFd;
+use crate::superblock::Superblock;
+use crate::trailer;
+use crate::tree::{Tree, Visit};
+use crate::writer::Durability;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// Held while a file is attached: who makes a file has a claim on its addresses before it has a
-/// site.
-static ATTACHING: Mutex<()> = Mutex::new(());
 
 static SITES: Mutex<Vec<Site>> = Mutex::new(Vec::new());
 
-fn sites() -> MutexGuard<'static, Vec<Site>> {
+pub(crate) fn sites() -> MutexGuard<'static, Vec<Site>> {
     SITES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -45,77 +43,65 @@ pub struct Terms {
 /// [`detach`](Image::detach) ends that.
 #[derive(Debug)]
 pub struct Image {
-    file: File,
-    site: usize,
-    terms: Terms,
+    pub(crate) file: File,
+    pub(crate) site: usize,
+    pub(crate) terms: Terms,
+    /// Whether values are checked before they are handed out.
+    pub(crate) verify: bool,
 }
 
-/// A key's value.
+/// A key's value, and what keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Located {
     /// The value's word: an address in this process, or an immediate.
     pub value: u64,
     /// What the key table says of it.
     pub entry: Entry,
+    /// To be given back with [`Image::release`] when nobody can follow the value any more.
+    pub token: Token,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of all values.
+    pub bytes: u64,
+    /// Blocks of all values.
+    pub blocks: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes that the file can grow to.
+    pub maximum: u64,
+    /// When the youngest value was published, in seconds since 1970; 0 if there is none.
+    pub time: u64,
+    /// The OCaml version that published last, as `major * 100 + minor`; 0 if none did.
+    pub ocaml: u64,
 }
 
 impl Image {
-    /// Attaches the file behind `fd`, which stays the caller's. An empty file becomes an image,
-    /// mapped at `base`, or at an address of the library's choice if that is 0; of an image, the
-    /// base is its own.
-    ///
-    /// Costs a few system calls, however large the file is.
-    ///
-    /// # Errors
-    /// - [`Error::Invalid`]: no plain file, not readable, or a base that is no page's;
-    /// - [`Error::Damaged`]: no image, or one that is not whole;
-    /// - [`Error::Failed`]: the address is taken; another library's page of custom operations;
-    ///   an empty file that can't be written;
-    /// - [`Error::System`]: what the system refuses.
-    pub fn attach(fd: BorrowedFd<'_>, base: u64, terms: Terms) -> Result<Image> {
-        let _attaching = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = File::open(fd)?;
-        let (states, claim) = found_or_made(&file, base, &terms)?;
-        let identity = states.newest.identity;
-        if identity.ops_page != terms.ops_page {
-            return Err(Error::Failed(format!(
-                "file {}: its custom blocks need a page at {:#x}, this program has it at {:#x}",
-                file.path(),
-                identity.ops_page,
-                terms.ops_page
-            )));
-        }
-        // The root of the key table is checked now, so that a damaged file is refused now.
-        current(&file, |state| Tree::of(&file, state).get(KeyBits::LAST_INT))?;
-        let file_id = file.status()?.identity;
-        let mut sites = sites();
-        let known = sites
-            .iter()
-            .position(|site| site.file_id == file_id && site.identity == identity);
-        let site = match known {
-            Some(site) => site,
-            None => {
-                sites.push(Site::new(&file, identity, claim)?);
-                sites.len() - 1
-            }
-        };
-        sites[site].map(&file)?;
-        sites[site].handles += 1;
-        drop(sites);
-        Ok(Image { file, site, terms })
-    }
-
     /// The file's name for messages.
     pub fn path(&self) -> &str {
         self.file.path()
     }
 
-    /// Where the file's first byte is mapped.
+    /// Where the file's first byte is in this process.
     pub fn base(&self) -> u64 {
-        sites()[self.site].identity.base
+        sites()[self.site].base()
     }
 
-    fn check(&self, state: &Superblock) -> Result<()> {
+    /// Whether the values are at other addresses than the file says.
+    pub fn is_relocated(&self) -> bool {
+        sites()[self.site].delta() != 0
+    }
+
+    /// The number by which [`release`] and [`follow`] know the file's place in this process.
+    pub fn site(&self) -> usize {
+        self.site
+    }
+
+    pub(crate) fn check(&self, state: &Superblock) -> Result<()> {
         if state.identity == sites()[self.site].identity {
             return Ok(());
         }
@@ -127,138 +113,170 @@ impl Image {
         })
     }
 
-    /// The value of `key`, good for as long as the process lives and has the file attached;
-    /// `None` if there is none. Costs a few reads of the file, however many keys it has; waits for
-    /// nobody.
+    /// What `ask` answers of the state, which is the file's newest, and the state.
+    fn current<T>(&self, mut ask: impl FnMut(&Superblock) -> Result<T>) -> Result<(Superblock, T)> {
+        current(&self.file, |state| {
+            self.check(state)?;
+            ask(state)
+        })
+    }
+
+    /// The value of `key`; `None` if there is none. It is good as long as its token, or, once it
+    /// was followed, as the process has the file attached. Costs a few reads of the file, however
+    /// many keys it has; waits for nobody. Where the file is relocated or verified, the value is
+    /// read, once.
+    ///
+    /// # Errors
+    /// - [`Error::Damaged`]: the file, or the value where that is checked;
+    /// - [`Error::System`]: what the system refuses.
     pub fn get(&self, key: &Key) -> Result<Option<Located>> {
         loop {
-            let pinnings = sites()[self.site].pinnings;
-            let (state, entry) = current(&self.file, |state| {
-                self.check(state)?;
-                Tree::of(&self.file, state).get(key.bits())
+            let before = sites()[self.site].holds.changes();
+            let (state, found) = self.current(|state| {
+                let Some(entry) = Tree::of(&self.file, state).get(key.bits())? else {
+                    return Ok(None);
+                };
+                let kept = trailer::kept(&self.file, &entry.extent(), state.file_bytes)?;
+                Ok(Some((entry, kept)))
             })?;
-            let Some(entry) = entry else { return Ok(None) };
-            if entry.length > 0 && !self.held_since(pinnings, &entry) {
-                sites()[self.site].hold(&self.file, entry.offset, entry.length)?;
-                // A writer that did not see the pin had published twice before it was there.
-                let now = recover_image(&self.file)?.newest.generation;
-                if now > state.generation + 1 {
-                    continue;
-                }
+            let Some((entry, kept)) = found else {
+                return Ok(None);
+            };
+            let (token, since) = self.hold(&entry, &kept)?;
+            // What was pinned only now may have been written over before: a writer that did not
+            // see the pin had published twice before it was there.
+            if since != before
+                && recover_image(&self.file)?.newest.generation > state.generation + 1
+            {
+                release(self.site, token);
+                continue;
             }
-            return self.value(key, entry).map(Some);
+            return self.located(key, entry, &kept, token).map(Some);
         }
     }
 
-    /// Whether `entry`'s extent was pinned before `pinnings` was read: a pin that another domain
-    /// put there later may be for another value in the same place.
-    fn held_since(&self, pinnings: u64, entry: &Entry) -> bool {
-        let site = &sites()[self.site];
-        site.pinnings == pinnings && site.holds(entry.offset, entry.length)
+    /// Holds an entry's extents; the token, and how often holds had changed by then.
+    pub(crate) fn hold(&self, entry: &Entry, kept: &[Extent]) -> Result<(Token, u64)> {
+        let mut sites = sites();
+        let site = &mut sites[self.site];
+        // An immediate is no pointer to hold anything for.
+        let token = match entry.is_immediate() {
+            true => 0,
+            false => site.hold(&self.file, &entry.extent(), kept)?,
+        };
+        Ok((token, site.holds.changes()))
     }
 
-    fn value(&self, key: &Key, entry: Entry) -> Result<Located> {
+    /// The value of an entry that is held; its token is given back if that fails.
+    pub(crate) fn located(
+        &self,
+        key: &Key,
+        entry: Entry,
+        kept: &[Extent],
+        token: Token,
+    ) -> Result<Located> {
+        let value = self.load_and_check(key, &entry, kept);
+        if value.is_err() {
+            release(self.site, token);
+        }
+        Ok(Located {
+            value: value?,
+            entry,
+            token,
+        })
+    }
+
+    fn load_and_check(&self, key: &Key, entry: &Entry, kept: &[Extent]) -> Result<u64> {
         if entry.is_immediate() {
-            return Ok(Located {
-                value: entry.root,
-                entry,
-            });
+            return Ok(entry.root);
         }
-        let sites = sites();
-        let site = &sites[self.site];
-        let value = site.identity.base + entry.offset + entry.root;
-        let end = site.identity.base + entry.offset + entry.body_start + entry.body_bytes;
+        let mut sites = sites();
+        let site = &mut sites[self.site];
+        load(
+            site,
+            &self.file,
+            entry,
+            kept,
+            self.verify.then(|| self.readers()),
+        )?;
+        let value = site.base() + entry.root;
         let header = site.header_at(value).unwrap_or(0);
-        let words = (end - value) / 8;
-        if header >> 8 & 3 != 3 || header >> 10 > words {
+        let own = entry.extent();
+        let room = kept.iter().chain([&own]).find_map(|extent| {
+            let end = extent.offset + extent.body_start() + extent.body_bytes;
+            extent
+                .has_value_at(entry.root)
+                .then(|| (end - entry.root) / 8)
+        });
+        if header >> 8 & 3 != 3 || room.is_none_or(|words| header >> 10 > words) {
             return Err(Error::Damaged {
                 path: self.path().into(),
-                offset: entry.offset + entry.root - 8,
+                offset: entry.root - 8,
                 reason: format!("the value of {key:?} has a bad header {header:#x}"),
             });
         }
-        Ok(Located { value, entry })
+        Ok(value)
     }
 
-    /// The largest key that is a number; `None` if there is none.
-    pub fn max_key(&self) -> Result<Option<u64>> {
-        let (_, entry) = current(&self.file, |state| {
-            self.check(state)?;
-            Tree::of(&self.file, state).last_up_to(KeyBits::LAST_INT)
+    /// What the key table says of `key`.
+    pub fn entry(&self, key: &Key) -> Result<Option<Entry>> {
+        let (_, entry) = self.current(|state| Tree::of(&self.file, state).get(key.bits()))?;
+        Ok(entry)
+    }
+
+    /// The description that `entry`'s value was stored under; empty if there is none.
+    pub fn description(&self, entry: &Entry) -> Result<Vec<u8>> {
+        inspect::description(&self.file, entry)
+    }
+
+    /// All keys: numbers in their order, then names in no order that means anything.
+    pub fn keys(&self) -> Result<Vec<Key>> {
+        let (_, keys) = self.current(|state| {
+            let mut keys = Vec::new();
+            for entry in inspect::entries(&self.file, state)? {
+                keys.push(inspect::key(&self.file, &entry)?);
+            }
+            Ok(keys)
         })?;
-        Ok(entry.map(|entry| entry.key.low))
+        Ok(keys)
     }
 
-    /// The number of keys.
-    pub fn length(&self) -> Result<u64> {
-        Ok(recover_image(&self.file)?.newest.root.entries)
+    /// What the file holds. Reads the whole key table.
+    pub fn summary(&self) -> Result<Summary> {
+        let (state, mut summary) = self.current(|state| {
+            let mut summary = Summary::default();
+            Tree::of(&self.file, state).walk(&mut |visit| {
+                if let Visit::Entry(entry) = visit {
+                    summary.keys += 1;
+                    summary.bytes += entry.body_bytes;
+                    summary.blocks += entry.blocks;
+                    summary.time = summary.time.max(entry.time);
+                }
+                Ok(())
+            })?;
+            Ok(summary)
+        })?;
+        summary.file_bytes = self.file.length()?;
+        summary.maximum = state.identity.maximum;
+        summary.ocaml = state.ocaml;
+        Ok(summary)
     }
 
-    /// Takes the writer's lock if nobody has it.
+    /// Reads all that the file holds, and checks every checksum, header and pointer; the first
+    /// fault. Costs the time of reading the file, and memory for its largest value. What a writer
+    /// replaces meanwhile is not checked.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the file was attached by a descriptor that can't be written.
-    pub fn try_lock(&self) -> Result<Option<Locked>> {
-        self.check_writable()?;
-        Locked::try_new(&self.file)
+    /// [`Error::System`] where the file can't be read.
+    pub fn verify(&self) -> Result<Option<Fault>> {
+        inspect::faults(&self.file, self.readers())
     }
 
-    /// Waits for the writer's lock. The caller holds nothing that its holder may need.
-    ///
-    /// # Errors
-    /// As [`try_lock`](Image::try_lock), and `EINTR` where a signal interrupted the wait.
-    pub fn wait_lock(&self) -> Result<Locked> {
-        self.check_writable()?;
-        Locked::wait(&self.file)
-    }
-
-    fn check_writable(&self) -> Result<()> {
-        if self.file.is_writable() {
-            return Ok(());
-        }
-        let text = "attached by a descriptor that is open for reading only";
-        Err(Error::Invalid(format!("file {}: {text}", self.path())))
-    }
-
-    /// A writer of the file, as long as the lock is held.
-    pub fn writer<'l>(&self, locked: &'l Locked) -> Result<Writer<'l>> {
-        let known = sites()[self.site].ledger.take();
-        let writer = Writer::new(locked.file(), known, self.terms.durability)?;
-        self.check(writer.state())?;
-        Ok(writer)
-    }
-
-    /// Builds the value of `key` with `fill`, as [`Writer::build`] does, and holds its place, so
-    /// that it can be followed as soon as it is published.
-    pub fn build<'l, E: From<Error>>(
-        &self,
-        writer: &mut Writer<'l>,
-        key: &Key,
-        fill: impl FnMut(&mut Body<'l>) -> std::result::Result<Option<()>, E>,
-    ) -> std::result::Result<Built<'l>, E> {
-        let built = writer.build(key, fill)?;
-        if let Some((offset, length)) = built.place() {
-            sites()[self.site].hold(&self.file, offset, length)?;
-        }
-        Ok(built)
-    }
-
-    /// Publishes what was built, and keeps what the writer knows for the next one. The second
-    /// part needs [`keep`](Image::keep): this one touches nothing of the process's, so that it may
-    /// run while other threads fork.
-    pub fn publish<'l>(
-        &self,
-        mut writer: Writer<'l>,
-        key: &Key,
-        built: Built<'l>,
-    ) -> Result<(Writer<'l>, Entry)> {
-        let entry = writer.publish(key, built, self.terms.ocaml)?;
-        Ok((writer, entry))
-    }
-
-    /// Keeps what `writer` knows, so that the next one needs not read the key table.
-    pub fn keep(&self, writer: Writer<'_>) {
-        sites()[self.site].ledger = Some(writer.into_ledger());
+    fn readers(&self) -> Readers {
+        let Terms {
+            ops_page, ocaml, ..
+        } = self.terms;
+        Readers { ops_page, ocaml }
     }
 
     /// Ends the use of the file through this handle. With the last one, its addresses become
@@ -277,8 +295,26 @@ impl Image {
     }
 }
 
+/// Gives back what a value of the file at `site` was held by. Does nothing the second time.
+pub fn release(site: usize, token: Token) {
+    if token != 0 {
+        if let Some(site) = sites().get_mut(site) {
+            site.release(token);
+        }
+    }
+}
+
+/// Keeps the value that `token` holds for good: pointers into it may be anywhere from now on. False
+/// if the token was given back.
+pub fn follow(site: usize, token: Token) -> bool {
+    token == 0
+        || sites()
+            .get_mut(site)
+            .is_some_and(|site| site.holds.follow(token))
+}
+
 /// Asks the newest state, again if a writer overwrote it meanwhile; the answer and its state.
-fn current<T>(
+pub(crate) fn current<T>(
     file: &File,
     mut ask: impl FnMut(&Superblock) -> Result<T>,
 ) -> Result<(Superblock, T)> {
@@ -294,52 +330,6 @@ fn current<T>(
                 state = newer;
             }
         }
-    }
-}
-
-/// The states of `file`; if it is new, it is made first, with a claim on its addresses.
-fn found_or_made(file: &File, base: u64, terms: &Terms) -> Result<(States, Option<Claim>)> {
-    loop {
-        if let Some(states) = recover(file)? {
-            return Ok((states, None));
-        }
-        if !file.is_writable() {
-            let text = "it is empty, and the descriptor is open for reading only";
-            return Err(Error::Failed(format!("file {}: {text}", file.path())));
-        }
-        let file_id = file.status()?.identity;
-        if sites()
-            .iter()
-            .any(|site| site.file_id == file_id && site.handles > 0)
-        {
-            let text = "it was emptied while this process had it attached";
-            return Err(Error::Failed(format!("file {}: {text}", file.path())));
-        }
-        // Whoever has the lock is making the file, which takes no time.
-        let Some(locked) = Locked::try_new(file)? else {
-            std::thread::sleep(Duration::from_millis(1));
-            continue;
-        };
-        if recover(file)?.is_some() {
-            continue;
-        }
-        let mut bits = [0; 16];
-        sys::random(&mut bits)?;
-        let nonce = [crate::bytes::get(&bits, 0), crate::bytes::get(&bits, 8)];
-        let claim = claim_new(file.path(), base, nonce[0])?;
-        let (base, maximum) = (claim.base() as u64, claim.len() as u64);
-        let identity = Identity {
-            nonce,
-            base,
-            maximum,
-            ops_page: terms.ops_page,
-        };
-        let before = file.length()?;
-        if let Err(error) = create(locked.file(), identity, terms.durability) {
-            let _ = file.truncate(before);
-            return Err(error);
-        }
-        return Ok((recover_image(file)?, Some(claim)));
     }
 }
 

@@ -1,8 +1,11 @@
 //! Real files, attached by this process: making, growing, holding, refusing.
 
 use super::*;
+use crate::body::{self, Title};
 use crate::pins::Pins;
-use crate::superblock::{Root, HEADER_BYTES, SLOT_BYTES};
+use crate::site::Wish;
+use crate::superblock::{Identity, Root, HEADER_BYTES, SLOT_BYTES};
+use crate::writer::Writer;
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -35,7 +38,13 @@ impl Temporary {
     }
 
     fn attach(&self) -> Result<Image> {
-        Image::attach(self.open().as_fd(), 0, TERMS)
+        self.attach_as(&Wish::default())
+    }
+}
+
+impl Temporary {
+    fn attach_as(&self, wish: &Wish) -> Result<Image> {
+        Ok(Image::attach(self.open().as_fd(), wish, TERMS)?.expect("nobody else makes it"))
     }
 }
 
@@ -49,7 +58,7 @@ impl Drop for Temporary {
 fn share(image: &Image, key: u64, words: u64, fill: u64) -> Result<()> {
     let (locked, key) = (image.wait_lock()?, Key::Int(key));
     let mut writer = image.writer(&locked)?;
-    let built = image.build(&mut writer, &key, |body| {
+    let built = image.build(&mut writer, &Title::from(key.clone()), |body| {
         let bytes = words * 8 + 8;
         if bytes > body.room() {
             return Ok::<_, Error>(None);
@@ -61,12 +70,23 @@ fn share(image: &Image, key: u64, words: u64, fill: u64) -> Result<()> {
             base.write(words << 10 | 0x300);
             (1..=words as usize).for_each(|index| base.add(index).write(fill));
         }
-        body.set_blocks(bytes, 8, 1);
+        let value = body.address() + 8;
+        body.set(block(value, bytes));
         Ok(Some(()))
     })?;
-    let (writer, _) = image.publish(writer, &key, built)?;
-    image.keep(writer);
+    let published = image.publish(writer, built)?;
+    image.keep(&key, published)?;
     Ok(())
+}
+
+/// One block, at its place.
+fn block(value: u64, bytes: u64) -> body::Contents {
+    body::Contents {
+        value,
+        bytes,
+        blocks: 1,
+        kept: Vec::new(),
+    }
 }
 
 /// The words of a key's block, as this process sees them.
@@ -89,8 +109,8 @@ fn what_is_shared_is_read_at_its_address() {
     assert!(words(&image, 0).iter().all(|word| *word == 5));
     let large = words(&image, 1_000_000);
     assert!(large.len() == 1 << 19 && large.iter().all(|word| *word == 6));
-    assert_eq!(image.max_key().unwrap(), Some(1_000_000));
-    assert_eq!(image.length().unwrap(), 2);
+    assert_eq!(image.keys().unwrap(), [Key::Int(0), Key::Int(1_000_000)]);
+    assert_eq!(image.summary().unwrap().keys, 2);
     assert!(image.get(&Key::Int(1)).unwrap().is_none());
     // Again, while it is attached: the same block.
     let twice = file.attach().unwrap();
@@ -140,7 +160,7 @@ fn a_file_for_another_page_of_operations_is_refused() {
         ops_page: 0x5500_2000_0000,
         ..TERMS
     };
-    let error = Image::attach(file.open().as_fd(), 0, other)
+    let error = Image::attach(file.open().as_fd(), &Wish::default(), other)
         .unwrap_err()
         .to_string();
     assert!(
@@ -158,7 +178,6 @@ fn pins_of_many_places_become_one_and_are_seen_by_others() {
     let mut pins = Pins::new(&reader).unwrap();
     pins.pin(8192, 4096, 1 << 30).unwrap();
     pins.pin(12288, 4096, 1 << 30).unwrap();
-    assert!(pins.cover(8192, 8192) && !pins.cover(8192, 8193));
     assert_eq!(writer.pinned(0, 1 << 30).unwrap(), Some((8192, 16384)));
     assert_eq!(writer.pinned(16384, 1 << 30).unwrap(), None);
     for place in 10..300 {
@@ -184,9 +203,12 @@ fn one_writer_at_a_time() {
 fn write(storage: &File, key: u64, words: u64, fill: u64) -> Result<Entry> {
     let mut writer = Writer::open(storage, Durability::Memory)?;
     let key = Key::Int(key);
-    let built = writer.build(&key, |body| {
+    let built = writer.build(&Title::from(key), |body| {
         if words == 0 {
-            body.set_immediate(1);
+            body.set(body::Contents {
+                value: 1,
+                ..body::Contents::default()
+            });
             return Ok::<_, Error>(Some(()));
         }
         let bytes = words * 8 + 8;
@@ -200,10 +222,11 @@ fn write(storage: &File, key: u64, words: u64, fill: u64) -> Result<Entry> {
             base.write(words << 10 | 0x300);
             (1..=words as usize).for_each(|index| base.add(index).write(fill));
         }
-        body.set_blocks(bytes, 8, 1);
+        let value = body.address() + 8;
+        body.set(block(value, bytes));
         Ok(Some(()))
     })?;
-    writer.publish(&key, built, 503)
+    writer.publish(built, 503)
 }
 
 /// Takes away what `write` wrote, from both states; the first pages are the last to be used.
@@ -286,10 +309,13 @@ fn holes_of_the_file_get_storage_before_a_value_is_built_in_them() {
     let stored = || fs::metadata(&file.0).unwrap().blocks() * 512;
     assert!(stored() < 1 << 19);
     let mut writer = Writer::open(&storage, Durability::Memory).unwrap();
-    let built = writer.build(&Key::Int(2), |body| {
+    let built = writer.build(&Title::from(Key::Int(2)), |body| {
         body.ensure(1 << 19)?;
         assert!(stored() >= 1 << 19, "{} bytes have storage", stored());
-        body.set_immediate(1);
+        body.set(body::Contents {
+            value: 1,
+            ..body::Contents::default()
+        });
         Ok::<_, Error>(Some(()))
     });
     drop(built.unwrap());

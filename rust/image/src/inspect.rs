@@ -2,12 +2,36 @@
 //! Maps nothing, pins nothing, changes nothing; for tools and tests.
 
 use crate::bytes::checksum;
+use crate::check::{in_order, Checker, Readers};
 use crate::entry::{Entry, Key};
 use crate::error::{Error, Result};
+use crate::extent::Extent;
 use crate::recover::recover;
 use crate::storage::Storage;
 use crate::superblock::Superblock;
+use crate::trailer;
 use crate::tree::{Tree, Visit};
+use hh_region::scratch::Scratch;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// The first thing found wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where in the file, in bytes from its start.
+    pub offset: u64,
+    /// The key whose value it is in; `None` if it is in the key table or the header.
+    pub key: Option<Key>,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "at offset {}: {}", self.offset, self.reason)
+    }
+}
 
 /// The state that `storage` is in; `None` if it is new: empty, or never finished.
 pub fn state(storage: &dyn Storage) -> Result<Option<Superblock>> {
@@ -31,28 +55,170 @@ pub fn find(storage: &dyn Storage, state: &Superblock, key: &Key) -> Result<Opti
     Tree::of(storage, state).get(key.bits())
 }
 
-/// The label and the blocks of `entry`, which has an extent, if its checksum is right.
+/// The other extents that the value of `entry` refers to.
+pub fn kept(storage: &dyn Storage, state: &Superblock, entry: &Entry) -> Result<Vec<Extent>> {
+    trailer::kept(storage, &entry.extent(), state.file_bytes)
+}
+
+/// The key of `entry`, with its name.
+pub fn key(storage: &dyn Storage, entry: &Entry) -> Result<Key> {
+    if entry.key.kind == 0 {
+        return Ok(Key::Int(entry.key.low));
+    }
+    let mut name = vec![0; entry.name_bytes as usize];
+    storage.read_at(entry.offset, &mut name)?;
+    let key = Key::Name(name);
+    if key.bits() != entry.key {
+        return Err(Error::Damaged {
+            path: storage.path().into(),
+            offset: entry.offset,
+            reason: "a name that is not its key's".into(),
+        });
+    }
+    Ok(key)
+}
+
+/// The description that `entry`'s value was stored under; empty if there is none.
+pub fn description(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>> {
+    let mut text = vec![0; entry.description_bytes as usize];
+    storage.read_at(entry.offset + entry.name_bytes, &mut text)?;
+    Ok(text)
+}
+
+/// The name and the blocks of `entry`, which has an extent, if its checksum is right.
 pub fn contents(storage: &dyn Storage, entry: &Entry) -> Result<(Vec<u8>, Vec<u8>)> {
-    let end = (entry.body_start + entry.body_bytes) as usize;
-    let mut bytes = vec![0; end];
-    storage.read_at(entry.offset, &mut bytes)?;
-    if checksum(&bytes) != entry.checksum {
+    let extent = entry.extent();
+    let whole = whole(storage, &extent)?;
+    let bytes = whole.bytes();
+    if checksum(&bytes[..extent.used_bytes() as usize]) != extent.checksum {
         return Err(Error::Damaged {
             path: storage.path().into(),
             offset: entry.offset,
             reason: format!("bad checksum of the value of {:?}", entry.key),
         });
     }
-    let body = bytes.split_off(entry.body_start as usize);
-    bytes.truncate(entry.label_bytes as usize);
-    Ok((bytes, body))
+    let body = &bytes[extent.body_start() as usize..][..extent.body_bytes as usize];
+    Ok((bytes[..entry.name_bytes as usize].into(), body.into()))
 }
 
-/// Reads everything that `state` names, and compares every checksum. Blocks are not looked into.
-pub fn verify(storage: &dyn Storage, state: &Superblock) -> Result<()> {
-    let entries = entries(storage, state)?;
-    entries
-        .iter()
-        .filter(|e| e.length > 0)
-        .try_for_each(|entry| contents(storage, entry).map(drop))
+/// The bytes of an extent, in memory that is aligned as the file is.
+pub(crate) struct Whole(Scratch, usize);
+
+impl Whole {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: so many bytes of the scratch are mapped, and only borrowed from here.
+        unsafe { std::slice::from_raw_parts(self.0.base() as *const u8, self.1) }
+    }
+}
+
+/// Reads an extent.
+pub(crate) fn whole(storage: &dyn Storage, extent: &Extent) -> Result<Whole> {
+    let length = extent.length as usize;
+    let mut scratch = Scratch::new(length)?;
+    scratch.ensure(length)?;
+    // SAFETY: so many bytes are mapped, and nobody else knows of them.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(scratch.base() as *mut u8, length) };
+    storage.read_at(extent.offset, bytes)?;
+    Ok(Whole(scratch, length))
+}
+
+/// Reads everything that `state` names and checks it: every checksum, every header, every pointer.
+///
+/// # Errors
+/// [`Error::Damaged`] is the first fault.
+pub fn verify(storage: &dyn Storage, state: &Superblock, readers: Readers) -> Result<()> {
+    match verify_state(storage, state, readers)? {
+        None => Ok(()),
+        Some(Fault { offset, reason, .. }) => Err(Error::Damaged {
+            path: storage.path().into(),
+            offset,
+            reason,
+        }),
+    }
+}
+
+/// The first fault of the file, if there is one. What is changed meanwhile is looked at again.
+///
+/// # Errors
+/// [`Error::System`] where the file can't be read.
+pub fn faults(storage: &dyn Storage, readers: Readers) -> Result<Option<Fault>> {
+    /// More publishes than that in the time of one look are not waited for.
+    const TRIES: usize = 100;
+    let mut tries = 0;
+    loop {
+        let looked = recover(storage).and_then(|states| match states {
+            Some(states) => Ok((
+                Some(states.newest),
+                verify_state(storage, &states.newest, readers)?,
+            )),
+            None => Ok((None, None)),
+        });
+        let (state, fault) = match looked {
+            Ok((_, None)) => return Ok(None),
+            Ok((state, Some(fault))) => (state, fault),
+            Err(error) => (None, fault_of(error, None)?),
+        };
+        let now = recover(storage).ok().flatten().map(|states| states.newest);
+        tries += 1;
+        if state.is_none() || state == now || tries == TRIES {
+            return Ok(Some(fault));
+        }
+    }
+}
+
+fn fault_of(error: Error, key: Option<Key>) -> Result<Fault> {
+    match error {
+        Error::Damaged { offset, reason, .. } => Ok(Fault {
+            offset,
+            key,
+            reason,
+        }),
+        other => Err(other),
+    }
+}
+
+fn verify_state(
+    storage: &dyn Storage,
+    state: &Superblock,
+    readers: Readers,
+) -> Result<Option<Fault>> {
+    let (entries, mut lists) = (entries(storage, state), HashMap::new());
+    let listed = entries.and_then(|entries| {
+        for entry in entries.iter().filter(|entry| entry.kept > 0) {
+            lists.insert(entry.offset, kept(storage, state, entry)?);
+        }
+        Ok(entries)
+    });
+    let entries = match listed {
+        Ok(entries) => entries,
+        Err(error) => return fault_of(error, None).map(Some),
+    };
+    let referred: HashSet<u64> = lists.values().flatten().map(|other| other.offset).collect();
+    let mut checker = Checker::new(storage.path(), state.identity.base, readers);
+    let mut check = |extent: &Extent, kept: &[Extent], root: Option<u64>, again: bool| {
+        if !again && checker.knows(extent) {
+            return Ok(());
+        }
+        let good = checker.check(extent, whole(storage, extent)?.bytes(), kept, root)?;
+        if referred.contains(&extent.offset) {
+            checker.learn(extent, Arc::new(good));
+        }
+        Ok(())
+    };
+    for entry in entries.iter().filter(|entry| entry.length > 0) {
+        let mut named = None;
+        let mut look = || {
+            named = Some(key(storage, entry)?);
+            let kept = lists.get(&entry.offset).map_or(&[][..], Vec::as_slice);
+            for other in in_order(kept.into()) {
+                check(&other, kept, None, false)?;
+            }
+            let root = Some(entry.root).filter(|_| !entry.is_immediate());
+            check(&entry.extent(), kept, root, true)
+        };
+        if let Err(error) = look() {
+            return fault_of(error, named).map(Some);
+        }
+    }
+    Ok(None)
 }

@@ -2,23 +2,55 @@
 //!
 //! A file has one site in a process for as long as the process lives, however often it is attached
 //! and detached: its addresses stay claimed, and while it is detached they read as tombstones.
+//!
+//! Most files are mapped. Where the values must be moved to other addresses, or are to be checked
+//! before they are used, the site is private: memory of this process, into which an extent is read
+//! when it is asked for ([`crate::load`]). What becomes of the file then is no danger any more.
 
 use crate::bytes::PAGE_BYTES;
 use crate::error::{Error, Result};
+use crate::extent::Extent;
 use crate::file::File;
+use crate::holds::{Holds, Token};
 use crate::ledger::Ledger;
 use crate::pins::Pins;
 use crate::storage::Storage;
 use crate::superblock::Identity;
 use hh_region::registry::{self, Kind, RangeId};
+use hh_region::sync::process::{AtomicU64, Ordering};
 use hh_region::{Access, Claim, Scan, WINDOW};
 
-/// The length that a new file may grow to, in bytes, if the address space is free: 64 GiB. More
-/// would make it likelier that two files want the same addresses.
+/// The length that a new file may grow to, in bytes, if nothing else is asked and the address space
+/// is free: 64 GiB. More would make it likelier that two files want the same addresses.
 const MAXIMUM: u64 = 64 << 30;
 
 /// The least length that is worth an address, in bytes.
 const LEAST_MAXIMUM: u64 = 64 << 20;
+
+/// The most that can be asked for: a quarter of the addresses that are searched.
+const MOST_MAXIMUM: u64 = 16 << 40;
+
+/// How many files were opened at other addresses than their own.
+static RELOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has opened a file at another address than its own.
+pub fn relocations() -> u64 {
+    // Relaxed: a count.
+    RELOCATIONS.load(Ordering::Relaxed)
+}
+
+/// How a file is to be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// The address that a new file is mapped at; 0 for one of the library's choice.
+    pub base: u64,
+    /// The length that a new file may grow to, in bytes; 0 for 64 GiB, or what is free.
+    pub maximum: u64,
+    /// Whether a file whose address is taken is read into private memory elsewhere.
+    pub relocate: bool,
+    /// Whether every value is checked before it is handed out.
+    pub verify: bool,
+}
 
 /// One file in this process.
 #[derive(Debug)]
@@ -28,55 +60,46 @@ pub(crate) struct Site {
     /// What its superblocks say.
     pub(crate) identity: Identity,
     claim: Claim,
-    /// How many bytes of the file are mapped; 0 while it is detached.
+    /// Whether extents are read into memory of this process, and not mapped.
+    private: bool,
+    /// How many bytes of the file are mapped, or have memory; 0 while it is detached.
     mapped: u64,
     range: Option<RangeId>,
     /// How many handles use it.
     pub(crate) handles: usize,
     /// `None` once the file had no name any more when it was detached: then its space is given up.
     pins: Option<Pins>,
-    /// How often something was pinned: tells who read a state whether a pin is older.
-    pub(crate) pinnings: u64,
-    /// Whether a pointer into the file may be left from before.
-    seen: bool,
+    pub(crate) holds: Holds,
     /// What the last writer of this process knew.
     pub(crate) ledger: Option<Ledger>,
 }
 
-/// A claim on addresses for a new file: at `base`, or anywhere if that is 0. Where the claim ends
-/// is the file's maximum length.
-pub(crate) fn claim_new(path: &str, base: u64, nonce: u64) -> Result<Claim> {
+/// A claim on addresses for a new file: at the base that is wished, or anywhere if that is 0. Where
+/// the claim ends is the file's maximum length.
+pub(crate) fn claim_new(path: &str, wish: &Wish, nonce: u64) -> Result<Claim> {
+    let base = wish.base;
     if base % PAGE_BYTES != 0 {
         let text = format!("file {path}: base address {base:#x} is not a multiple of {PAGE_BYTES}");
         return Err(Error::Invalid(text));
     }
-    let mut maximum = MAXIMUM;
+    let (mut maximum, least) = match wish.maximum {
+        0 => (MAXIMUM, LEAST_MAXIMUM),
+        asked => match asked.checked_next_multiple_of(PAGE_BYTES) {
+            Some(asked) if asked <= MOST_MAXIMUM => (asked.max(LEAST_NEW), asked.max(LEAST_NEW)),
+            _ => {
+                let text = format!("file {path}: a maximum length of {asked} bytes");
+                return Err(Error::Invalid(text));
+            }
+        },
+    };
     loop {
-        let claim = if base != 0 {
-            Claim::at(base as usize, maximum as usize)
-        } else {
-            // Every file starts to look in another place, so that files made by different
-            // processes can be attached by one; unless the user says where.
-            let asked = Scan::from_environment().start;
-            let places = (WINDOW.end - WINDOW.start) as u64 / maximum;
-            let start = match asked == Scan::DEFAULT.start {
-                true => WINDOW.start + ((nonce % places) * maximum) as usize,
-                false => asked,
-            };
-            let (len, hop) = (maximum as usize, maximum as usize);
-            Claim::search(&Scan {
-                start,
-                len,
-                hop,
-                iter: 64,
-            })
+        let claim = match base {
+            0 => claim_anywhere(maximum, nonce),
+            base => Claim::at(base as usize, maximum as usize),
         };
         match claim {
             Ok(claim) => return Ok(claim),
-            Err(error) if maximum > LEAST_MAXIMUM => {
-                let _ = error;
-                maximum /= 4;
-            }
+            Err(_) if maximum > least => maximum = (maximum / 4).max(least),
             Err(error) if base != 0 => {
                 return Err(Error::Failed(format!(
                     "file {path}: can't be mapped at {base:#x}, with room for {} MB: {error}; \
@@ -89,43 +112,123 @@ pub(crate) fn claim_new(path: &str, base: u64, nonce: u64) -> Result<Claim> {
     }
 }
 
+/// The shortest maximum length of a new file, in bytes: its header and some pages.
+const LEAST_NEW: u64 = 16 * PAGE_BYTES;
+
+/// A claim of `length` bytes wherever there is room. Every file starts to look in another place, so
+/// that files made by different processes can be attached by one; unless the user says where.
+fn claim_anywhere(length: u64, nonce: u64) -> hh_region::Result<Claim> {
+    let asked = Scan::from_environment().start;
+    let places = ((WINDOW.end - WINDOW.start) as u64 / length).max(1);
+    let aligned =
+        |length: u64| length / hh_region::pages::STEP as u64 * hh_region::pages::STEP as u64;
+    let start = match asked == Scan::DEFAULT.start {
+        true => WINDOW.start + aligned(nonce % places * length) as usize,
+        false => asked,
+    };
+    let hop = length.next_multiple_of(hh_region::pages::STEP as u64) as usize;
+    Claim::search(&Scan {
+        start,
+        len: length as usize,
+        hop,
+        iter: 64,
+    })
+}
+
+/// A claim on the addresses of an image that was made before; or elsewhere, if that is wished and
+/// they are taken.
+fn claim_known(file: &File, identity: &Identity, relocate: bool) -> Result<Claim> {
+    let path = file.path();
+    let Identity { base, maximum, .. } = *identity;
+    let error = match Claim::at(base as usize, maximum as usize) {
+        Ok(claim) => return Ok(claim),
+        Err(error) if error.errno != libc::EEXIST && !relocate => {
+            return Err(error.within("claim addresses", path).into())
+        }
+        Err(error) => error,
+    };
+    if !relocate {
+        return Err(Error::Failed(format!(
+            "file {path}: must be mapped at {base:#x}, with {maximum} bytes of room, where this \
+             process has something else: {error}; a private copy can be had at another address"
+        )));
+    }
+    // With some room to grow, but not so much that this can't be done a thousand times.
+    let length = (file.length()? * 4).max(1 << 30).min(maximum);
+    claim_anywhere(length, identity.nonce[1])
+        .map_err(|error| error.within("claim addresses", path).into())
+}
+
 impl Site {
     /// A site for an image that this process has not attached before. `claim` is what was claimed
     /// when the file was made, if this process made it.
-    pub(crate) fn new(file: &File, identity: Identity, claim: Option<Claim>) -> Result<Site> {
-        let path = file.path();
-        let Identity { base, maximum, .. } = identity;
+    pub(crate) fn new(
+        file: &File,
+        identity: Identity,
+        claim: Option<Claim>,
+        wish: &Wish,
+    ) -> Result<Site> {
         let claim = match claim {
             Some(claim) => claim,
-            None => Claim::at(base as usize, maximum as usize).map_err(|error| {
-                if error.errno != libc::EEXIST {
-                    return Error::from(error.within("claim addresses", path));
-                }
-                Error::Failed(format!(
-                    "file {path}: must be mapped at {base:#x}, with {maximum} bytes of room, \
-                     where this process has something else: {error}"
-                ))
-            })?,
+            // What is checked is read into private memory anyway.
+            None => claim_known(file, &identity, wish.relocate || wish.verify)?,
         };
+        if claim.base() as u64 != identity.base {
+            // Relaxed: a count.
+            RELOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
         let pins = Some(Pins::new(file)?);
         let file_id = file.status()?.identity;
         Ok(Site {
             file_id,
             identity,
             claim,
+            private: false,
             mapped: 0,
             range: None,
             handles: 0,
             pins,
-            pinnings: 0,
-            seen: false,
+            holds: Holds::default(),
             ledger: None,
         })
     }
 
-    /// Whether the address range of `[offset, offset + length)` of the file shows the file.
-    fn shows(&self, offset: u64, length: u64) -> bool {
-        offset + length <= self.mapped
+    /// The address of the file's first byte in this process.
+    pub(crate) fn base(&self) -> u64 {
+        self.claim.base() as u64
+    }
+
+    /// What is added to the addresses in the file to make them this process's.
+    pub(crate) fn delta(&self) -> u64 {
+        self.base().wrapping_sub(self.identity.base)
+    }
+
+    /// Whether a file that is attached again can have this place: not if it was private memory, of
+    /// which pointers may be left that must go on to find tombstones.
+    pub(crate) fn is_for_again(&self) -> bool {
+        !self.private || self.handles > 0 || self.holds.is_empty()
+    }
+
+    /// Whether extents are read into memory of this process when they are asked for.
+    pub(crate) fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// Where a private site is, for whoever reads extents into it.
+    pub(crate) fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// Whether the address range of `extent` shows the file, or has memory for it.
+    fn shows(&self, extent: &Extent) -> bool {
+        extent.end() <= self.mapped
+    }
+
+    /// Decides whether the site is private, for the first who attaches it.
+    pub(crate) fn settle(&mut self, wish: &Wish) {
+        if self.handles == 0 && self.holds.is_empty() {
+            self.private = wish.verify || self.delta() != 0;
+        }
     }
 
     /// Maps what `file` has behind what is mapped already, for whoever attaches it.
@@ -134,7 +237,7 @@ impl Site {
     /// [`Error::Failed`] if the file was given up before.
     pub(crate) fn map(&mut self, file: &File) -> Result<()> {
         if self.pins.is_none() {
-            if self.seen {
+            if !self.holds.is_empty() {
                 return Err(Error::Failed(format!(
                     "file {}: this process detached it when it had no name any more, and may \
                      still have pointers into it; attach it in another process",
@@ -143,7 +246,8 @@ impl Site {
             }
             self.pins = Some(Pins::new(file)?);
         }
-        let length = file.length()?.min(self.identity.maximum) / PAGE_BYTES * PAGE_BYTES;
+        let most = self.identity.maximum.min(self.claim.len() as u64);
+        let length = file.length()?.min(most) / PAGE_BYTES * PAGE_BYTES;
         if length > self.mapped {
             let (from, more) = (self.mapped, (length - self.mapped) as usize);
             // SAFETY:
@@ -151,8 +255,14 @@ impl Site {
             // - the format is only written by this library, which cuts no file below the length
             //   that its superblock names. A file that somebody else cuts is theirs to answer for.
             let mapped = unsafe {
-                self.claim
-                    .map_file(from as usize, file.fd(), from, more, Access::CopyOnWrite)
+                match self.private {
+                    true => self.claim.map_anonymous(from as usize, more),
+                    false => {
+                        let fd = file.fd();
+                        self.claim
+                            .map_file(from as usize, fd, from, more, Access::CopyOnWrite)
+                    }
+                }
             };
             mapped.map_err(|error| error.within("map", file.path()))?;
             self.mapped = length;
@@ -164,39 +274,47 @@ impl Site {
         Ok(())
     }
 
-    /// Makes `[offset, offset + length)` readable, and good for as long as the process lives.
-    pub(crate) fn hold(&mut self, file: &File, offset: u64, length: u64) -> Result<()> {
+    /// Holds a value's extent and those that it refers to, until the token is given back; or for
+    /// good, once it was followed.
+    pub(crate) fn hold(&mut self, file: &File, own: &Extent, kept: &[Extent]) -> Result<Token> {
         if self.handles == 0 {
             return Err(Error::Invalid(format!(
                 "file {}: it is detached",
                 file.path()
             )));
         }
-        if !self.shows(offset, length) {
+        let extents = || kept.iter().chain([own]);
+        if !extents().all(|extent| self.shows(extent)) {
             self.map(file)?;
         }
-        if !self.shows(offset, length) {
+        let beyond = extents().find(|extent| !self.shows(extent));
+        if beyond.is_some_and(|extent| extent.end() > self.claim.len() as u64) {
+            return Err(Error::Failed(format!(
+                "file {}: it has grown beyond the {} bytes that this process's copy can have; \
+                 attach it again",
+                file.path(),
+                self.claim.len()
+            )));
+        }
+        if let Some(beyond) = beyond {
             return Err(Error::Damaged {
                 path: file.path().into(),
-                offset,
-                reason: format!("the file ends within the {length} bytes of a value"),
+                offset: beyond.offset,
+                reason: format!(
+                    "the file ends within the {} bytes of a value",
+                    beyond.length
+                ),
             });
         }
-        self.seen = true;
         let Some(pins) = &mut self.pins else {
             return Err(Error::Failed(format!("file {}: detached", file.path())));
         };
-        self.pinnings += 1;
-        pins.pin(offset, length, self.mapped)
+        self.holds.hold(file.path(), pins, self.mapped, own, kept)
     }
 
-    /// Whether `[offset, offset + length)` is held already.
-    pub(crate) fn holds(&self, offset: u64, length: u64) -> bool {
-        self.shows(offset, length)
-            && self
-                .pins
-                .as_ref()
-                .is_some_and(|pins| pins.cover(offset, length))
+    /// Gives a token back.
+    pub(crate) fn release(&mut self, token: Token) {
+        self.holds.release(self.pins.as_mut(), token);
     }
 
     /// Puts tombstones where the file was. What was held stays pinned, so that attaching the file
@@ -213,16 +331,16 @@ impl Site {
         }
         self.ledger = None;
         let unlinked = file.status().is_ok_and(|status| status.links == 0);
-        if unlinked || self.pins.as_ref().is_some_and(Pins::is_empty) {
+        if unlinked || self.holds.is_empty() {
             self.pins = None;
         }
         Ok(())
     }
 
-    /// The words of the block at `address`, which lies in what is mapped: checked before anybody
+    /// The header of the block at `address`, which lies in what is mapped: checked before anybody
     /// believes the file about it.
     pub(crate) fn header_at(&self, address: u64) -> Option<u64> {
-        let offset = address.checked_sub(8)?.checked_sub(self.identity.base)?;
+        let offset = address.checked_sub(8)?.checked_sub(self.base())?;
         let inside = offset % 8 == 0 && offset.checked_add(8)? <= self.mapped;
         // SAFETY: the word lies in what is mapped, on a multiple of 8. Others may write their
         // private copies only.

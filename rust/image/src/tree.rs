@@ -129,8 +129,6 @@ pub(crate) struct Change<'a, 'p> {
     take_page: &'p mut dyn FnMut() -> Result<u64>,
     /// Pages of the old table that the new one does not name.
     pub(crate) left_pages: Vec<u64>,
-    /// The entry that was replaced or removed.
-    pub(crate) left_entry: Option<Entry>,
 }
 
 impl<'a, 'p> Change<'a, 'p> {
@@ -145,7 +143,6 @@ impl<'a, 'p> Change<'a, 'p> {
             tree,
             take_page,
             left_pages: Vec::new(),
-            left_entry: None,
         }
     }
 
@@ -165,20 +162,7 @@ impl<'a, 'p> Change<'a, 'p> {
             height += 1;
             children = self.write_inner(children, height, true)?;
         }
-        Ok(match children.pop() {
-            Some(Child {
-                offset,
-                checksum,
-                entries,
-                ..
-            }) => Root {
-                offset,
-                checksum,
-                height,
-                entries,
-            },
-            None => Root::default(),
-        })
+        Ok(root_of(children.pop(), height))
     }
 
     fn set_under(
@@ -194,7 +178,7 @@ impl<'a, 'p> Change<'a, 'p> {
             Node::Leaf(mut entries) => {
                 let (Ok(at) | Err(at)) = entries.binary_search_by(|old| old.key.cmp(&key));
                 if entries.get(at).is_some_and(|old| old.key == key) {
-                    self.left_entry = Some(entries.remove(at));
+                    entries.remove(at);
                 }
                 let at_end = at == entries.len();
                 entries.splice(at..at, entry.copied());
@@ -238,6 +222,54 @@ impl<'a, 'p> Change<'a, 'p> {
         self.tree.storage.write_at(offset, &page)?;
         Ok(child)
     }
+}
+
+/// The pages of `state`'s table.
+pub(crate) fn pages(storage: &dyn Storage, state: &Superblock) -> Result<Vec<u64>> {
+    let mut all = Vec::new();
+    Tree::of(storage, state).walk(&mut |visit| {
+        if let Visit::Page(offset) = visit {
+            all.push(offset);
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Writes a table of `entries`, which are in the order of their keys, into new pages; its root.
+pub(crate) fn build(
+    storage: &dyn Storage,
+    entries: &[Entry],
+    take_page: &mut dyn FnMut() -> Result<u64>,
+) -> Result<Root> {
+    let mut write = |node: Node, level| {
+        let offset = take_page()?;
+        let (page, child) = node.encode(level, offset);
+        storage.write_at(offset, &page)?;
+        Ok(child)
+    };
+    let leaves = entries.chunks(LEAF_ENTRIES);
+    let mut children: Vec<Child> = leaves
+        .map(|part| write(Node::Leaf(part.into()), 1))
+        .collect::<Result<_>>()?;
+    let mut height = 1;
+    while children.len() > 1 {
+        height += 1;
+        children = children
+            .chunks(INNER_CHILDREN)
+            .map(|part| write(Node::Inner(part.into()), height))
+            .collect::<Result<_>>()?;
+    }
+    Ok(root_of(children.pop(), height))
+}
+
+fn root_of(top: Option<Child>, height: u64) -> Root {
+    top.map_or(Root::default(), |top| Root {
+        offset: top.offset,
+        checksum: top.checksum,
+        height,
+        entries: top.entries,
+    })
 }
 
 /// `all`, which has at most one record more than `most`, in pieces of at most `most`. Where the

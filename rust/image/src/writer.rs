@@ -7,14 +7,17 @@
 //!
 //! The caller holds the writer's lock ([`crate::lock`]).
 
-use crate::body::{Body, Built};
+use crate::body::{Body, Built, Title};
 use crate::bytes::PAGE_BYTES;
-use crate::entry::{Entry, Key};
+use crate::entry::{Entry, Key, KeyBits};
 use crate::error::{Error, Result};
-use crate::ledger::Ledger;
+use crate::extent::Extent;
+use crate::extents::Extents;
+use crate::ledger::{Ledger, Place};
 use crate::recover::{recover_image, SLOTS};
 use crate::storage::Storage;
 use crate::superblock::{Identity, Root, Superblock, HEADER_BYTES};
+use crate::trailer;
 use crate::tree::{Change, Tree};
 
 /// When a publish returns.
@@ -28,8 +31,8 @@ pub enum Durability {
 
 /// A publish in progress, or between two.
 pub struct Writer<'s> {
-    storage: &'s dyn Storage,
-    ledger: Ledger,
+    pub(crate) storage: &'s dyn Storage,
+    pub(crate) ledger: Ledger,
     durability: Durability,
     /// The file's length at the last publish, to go back to.
     length_before: u64,
@@ -93,22 +96,22 @@ impl<'s> Writer<'s> {
         self.ledger
     }
 
-    /// Builds the value of `key` with `fill`, which gets the place to write blocks in. Not yet
-    /// published: [`publish`](Writer::publish) does that.
+    /// Builds a value with `fill`, which gets the place to write blocks in. Not yet published:
+    /// [`publish`](Writer::publish) does that.
     ///
     /// `fill` returns `Ok(None)` if the place is too small. It is then called once more, with
     /// all the space that the file's maximum leaves.
     ///
     /// # Errors
-    /// Whatever `fill` answers, and [`Error::Failed`] if the maximum is too small. The file's
-    /// published contents are as before.
+    /// Whatever `fill` answers, [`Error::Invalid`] for a title that is too long, and
+    /// [`Error::Failed`] if the maximum is too small. The file's published contents are as before.
     pub fn build<E: From<Error>>(
         &mut self,
-        key: &Key,
+        title: &Title,
         mut fill: impl FnMut(&mut Body<'s>) -> std::result::Result<Option<()>, E>,
     ) -> std::result::Result<Built<'s>, E> {
         let pinned = |offset, length| self.storage.pinned(offset, length);
-        let old = Tree::of(self.storage, self.state()).get(key.bits())?;
+        let old = Tree::of(self.storage, self.state()).get(title.key.bits())?;
         let likely = old.map_or(PAGE_BYTES, |entry| entry.length);
         let hole = self
             .ledger
@@ -119,13 +122,16 @@ impl<'s> Writer<'s> {
             .into_iter()
             .flatten()
         {
-            let address = self.state().identity.base + offset;
-            let Some(mut body) = Body::new(self.storage, key.label(), offset, room, address)?
-            else {
+            let base = self.state().identity.base;
+            let Some(mut body) = Body::new(self.storage, title, offset, room, base)? else {
                 continue;
             };
             match fill(&mut body) {
-                Ok(Some(())) => return Ok(body.built()),
+                Ok(Some(())) => {
+                    if let Some(built) = body.built() {
+                        return Ok(built);
+                    }
+                }
                 Ok(None) => (),
                 Err(error) => {
                     drop(body);
@@ -138,20 +144,24 @@ impl<'s> Writer<'s> {
         Err(self.full().into())
     }
 
-    /// Makes `built` the value of `key`, in place of the one it has; everyone sees either the one
-    /// or the other.
+    /// Makes `built` the value of its key, in place of the one it has; everyone sees either the
+    /// one or the other. The extents that it refers to stay as long as it does.
     ///
     /// After an error this writer is of no more use: whether the file has the new state is for
     /// the next one to find out.
-    pub fn publish(&mut self, key: &Key, built: Built<'s>, ocaml: u64) -> Result<Entry> {
-        let mut entry = built.into_entry(key, ocaml)?;
+    pub fn publish(&mut self, built: Built<'s>, ocaml: u64) -> Result<Entry> {
+        let kept = built.kept().to_vec();
+        let mut entry = built.into_entry(ocaml)?;
         entry.generation = self.state().generation + 1;
         if entry.length > 0 && !self.ledger.free.take_at(entry.offset, entry.length) {
             return Err(Error::Failed(
                 "image: a new value's place is not free".into(),
             ));
         }
-        self.change(key, Some(&entry), ocaml)?;
+        kept.iter().for_each(|other| self.ledger.refer_to(other));
+        let reach = kept.iter().map(Extent::end).max().unwrap_or(0);
+        let reach = reach.max(entry.extent().end());
+        self.change(entry.key, Some(&entry), reach, ocaml)?;
         Ok(entry)
     }
 
@@ -159,36 +169,35 @@ impl<'s> Writer<'s> {
     ///
     /// After an error this writer is of no more use, as for [`publish`](Writer::publish).
     pub fn remove(&mut self, key: &Key, ocaml: u64) -> Result<bool> {
-        if Tree::of(self.storage, self.state())
-            .get(key.bits())?
-            .is_none()
-        {
+        let key = key.bits();
+        if Tree::of(self.storage, self.state()).get(key)?.is_none() {
             return Ok(false);
         }
-        self.change(key, None, ocaml)?;
+        self.change(key, None, 0, ocaml)?;
         Ok(true)
     }
 
-    fn change(&mut self, key: &Key, entry: Option<&Entry>, ocaml: u64) -> Result<()> {
-        let (storage, state, durable) = (self.storage, *self.state(), self.durability);
-        let mut file_bytes = state
-            .file_bytes
-            .max(entry.map_or(0, |entry| entry.offset + entry.length));
-        let free = &mut self.ledger.free;
-        let mut full = false;
-        let mut take_page = || {
-            let pinned = |offset, length| storage.pinned(offset, length);
-            let Some(offset) = free.take(PAGE_BYTES, &pinned)? else {
-                full = true;
-                return Err(Error::Failed(String::new()));
-            };
-            storage.reserve(offset + PAGE_BYTES)?;
-            file_bytes = file_bytes.max(offset + PAGE_BYTES);
-            Ok(offset)
+    /// Publishes the table in which `key` has `entry`, or nothing; `reach` is the end of what that
+    /// names.
+    fn change(
+        &mut self,
+        key: KeyBits,
+        entry: Option<&Entry>,
+        reach: u64,
+        ocaml: u64,
+    ) -> Result<()> {
+        let (storage, state) = (self.storage, *self.state());
+        let old = Tree::of(storage, &state).get(key)?;
+        let old_kept = match &old {
+            Some(old) => trailer::kept(storage, &old.extent(), state.file_bytes)?,
+            None => Vec::new(),
         };
+        let mut taken = Taken::new(self);
+        let mut take_page = || taken.page();
         let mut change = Change::of(storage, &state, &mut take_page);
-        let changed = change.set(key.bits(), entry);
-        let (left_pages, left_entry) = (std::mem::take(&mut change.left_pages), change.left_entry);
+        let changed = change.set(key, entry);
+        let left_pages = std::mem::take(&mut change.left_pages);
+        let (file_bytes, full) = (taken.file_bytes, taken.full);
         let root = match changed {
             Ok(root) => root,
             Err(error) => {
@@ -196,42 +205,104 @@ impl<'s> Writer<'s> {
                 return Err(if full { self.full() } else { error });
             }
         };
+        let mut left: Vec<Place> = left_pages.iter().map(|at| (*at, PAGE_BYTES)).collect();
+        if let Some(old) = old {
+            left.extend(self.ledger.forget(&old, &old_kept));
+        }
+        self.commit(root, file_bytes.max(reach), left, ocaml)
+    }
+
+    /// Publishes the state with the key table `root`, all of which is written; it leaves the
+    /// places `left` to the state before it.
+    pub(crate) fn commit(
+        &mut self,
+        root: Root,
+        file_bytes: u64,
+        left: Vec<Place>,
+        ocaml: u64,
+    ) -> Result<()> {
+        let (storage, durable) = (self.storage, self.durability);
         if durable == Durability::Medium {
             storage.sync()?;
         }
-        let generation = state.generation + 1;
         let newest = Superblock {
-            generation,
+            generation: self.state().generation + 1,
             file_bytes,
             ocaml,
             root,
-            ..state
+            ..*self.state()
         };
         storage.write_at(self.ledger.states.next_slot, &newest.encode())?;
         if durable == Durability::Medium {
             storage.sync()?;
         }
-        let pages = left_pages.into_iter().map(|offset| (offset, PAGE_BYTES));
-        let old = left_entry
-            .filter(|old| old.length > 0)
-            .map(|old| (old.offset, old.length));
-        self.ledger.advance(newest, pages.chain(old).collect());
+        self.ledger.advance(newest, left);
         self.length_before = storage.length()?;
         Ok(())
     }
 
     /// Gives back what the file grew by. What it can't give back stays free space in it.
-    fn back_out(&mut self) {
+    pub(crate) fn back_out(&mut self) {
         if matches!(self.storage.length(), Ok(now) if now > self.length_before) {
             let _ = self.storage.truncate(self.length_before);
         }
     }
 
-    fn full(&self) -> Error {
+    pub(crate) fn full(&self) -> Error {
         Error::Failed(format!(
             "file {}: the value does not fit below the file's maximum length of {} bytes",
             self.storage.path(),
             self.state().identity.maximum
         ))
+    }
+}
+
+/// Pages for a new key table, taken from a writer's free space.
+pub(crate) struct Taken<'w> {
+    storage: &'w dyn Storage,
+    free: &'w mut Extents,
+    /// How far the new state reaches.
+    pub(crate) file_bytes: u64,
+    /// Whether the maximum was why there was no page.
+    pub(crate) full: bool,
+    /// Whether pages are taken as low as possible, or so that long runs stay long.
+    lowest: bool,
+}
+
+impl<'w> Taken<'w> {
+    pub(crate) fn new(writer: &'w mut Writer<'_>) -> Taken<'w> {
+        let file_bytes = writer.state().file_bytes;
+        Taken {
+            storage: writer.storage,
+            free: &mut writer.ledger.free,
+            file_bytes,
+            full: false,
+            lowest: false,
+        }
+    }
+
+    /// Pages from the lowest places on.
+    pub(crate) fn lowest(writer: &'w mut Writer<'_>) -> Taken<'w> {
+        Taken {
+            lowest: true,
+            ..Taken::new(writer)
+        }
+    }
+
+    /// The offset of a page that nobody uses.
+    pub(crate) fn page(&mut self) -> Result<u64> {
+        let storage = self.storage;
+        let pinned = |offset, length| storage.pinned(offset, length);
+        let taken = match self.lowest {
+            true => self.free.take_before(u64::MAX, PAGE_BYTES, &pinned)?,
+            false => self.free.take(PAGE_BYTES, &pinned)?,
+        };
+        let Some(offset) = taken else {
+            self.full = true;
+            return Err(Error::Failed(String::new()));
+        };
+        storage.reserve(offset + PAGE_BYTES)?;
+        self.file_bytes = self.file_bytes.max(offset + PAGE_BYTES);
+        Ok(offset)
     }
 }

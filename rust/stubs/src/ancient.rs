@@ -1,18 +1,19 @@
 //! The stubs of `Ancient`'s marked values: mark, follow, delete, is_ancient, address_of. Those of
-//! its files stand in `ancient_file`. What a proxy is, is decided here, for both.
+//! its files stand in `ancient_file`, and so does what a proxy of a value in a file is.
 //!
-//! A proxy is an Abstract block, as in the original: comparing or marshalling one raises, and
+//! A proxy of a marked value is an Abstract block, as in the original: comparing or marshalling one raises, and
 //! marking one is refused. Its words are values (so that nothing here needs a root):
 //!
 //! | word | holds |
 //! | --- | --- |
 //! | 0 | the value, an integer or a pointer outside of the OCaml heap; 0 once deleted |
 //! | 1 | the address of the graph's memory, as an OCaml integer |
-//! | 2 | its size in bytes, as an OCaml integer; negative for a value in a file |
+//! | 2 | its size in bytes, as an OCaml integer |
 
+use crate::ancient_file;
 use crate::classify::InProcess;
 use crate::raise::{boundary, Exn};
-use hh_graph::header::{is_block, tag, TOMBSTONE, WORD};
+use hh_graph::header::{self, is_block, tag, TOMBSTONE, WORD};
 use hh_graph::{CopyError, Policy};
 use hh_image::arena::{self, Extent, Placed};
 use hh_region::sync::process::{AtomicUsize, Ordering};
@@ -51,17 +52,6 @@ unsafe fn alloc_proxy(placed: Placed) -> Value {
             int(bytes as isize),
         )
     }
-}
-
-/// A proxy of a value in a file: `delete` refuses it. Allocates on the OCaml heap and may
-/// collect.
-///
-/// # Safety
-/// - The caller holds the runtime's lock.
-/// - `root` is an integer or a pointer outside of the OCaml heap.
-pub(crate) unsafe fn alloc_file_proxy(root: usize) -> Value {
-    // SAFETY: by this function's contract, as above.
-    unsafe { caml_alloc_3(tag::ABSTRACT, root as Value, int(0), int(-1)) }
 }
 
 /// The pair of a proxy and the record `info`. Allocates on the OCaml heap and may collect.
@@ -154,32 +144,26 @@ pub(crate) unsafe extern "C" fn ancient_mark_info(obj: Value) -> Value {
 #[no_mangle]
 pub(crate) unsafe extern "C" fn ancient_follow(proxy: Value) -> Value {
     // SAFETY: a proxy.
+    if unsafe { is_of_file(proxy) } {
+        // SAFETY: as was just seen.
+        return boundary(|| unsafe { ancient_file::proxy::value(proxy) }) as Value;
+    }
+    // SAFETY: a proxy.
     // Acquire: pairs with `ancient_delete`, and with whatever handed the proxy over.
     match unsafe { value_word(proxy) }.load(Ordering::Acquire) {
         0 => boundary(|| Err(deleted())),
-        // SAFETY: a proxy, and its value.
-        value if unsafe { is_detached(proxy, value) } => boundary(|| {
-            let text = "Ancient.follow: the value's file is detached";
-            Err(Exn::InvalidArgument(text.into()))
-        }),
         value => value as Value,
     }
 }
 
-/// Whether `value`, the value of `proxy`, was in a file that is not attached any more.
+/// Whether a proxy is one of a value in a file.
 ///
 /// # Safety
-/// - `proxy` is a proxy, and `value` its first word.
-unsafe fn is_detached(proxy: Value, value: usize) -> bool {
-    // SAFETY:
-    // - the third word never changes;
-    // - an address in a file stays readable for as long as the process lives: it shows the file
-    //   or tombstones.
-    unsafe {
-        (proxy as *const Value).add(2).read() < 0
-            && is_block(value)
-            && ((value - WORD) as *const usize).read() == TOMBSTONE
-    }
+/// - `proxy` is a proxy.
+unsafe fn is_of_file(proxy: Value) -> bool {
+    // SAFETY: a block has a header.
+    let header = unsafe { (proxy as *const usize).byte_sub(WORD).read() };
+    header::tag(header) == tag::CUSTOM
 }
 
 fn deleted() -> Exn {
@@ -195,6 +179,13 @@ fn deleted() -> Exn {
 /// - Called by OCaml, with a proxy.
 #[no_mangle]
 pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
+    // SAFETY: a proxy.
+    if unsafe { is_of_file(proxy) } {
+        boundary(|| -> Result<(), Exn> {
+            let text = "Ancient.delete: a value in a file: remove its key instead";
+            Err(Exn::InvalidArgument(text.into()))
+        });
+    }
     // SAFETY: a proxy has three words; the last two never change.
     let (word, base, bytes) = unsafe {
         let words = proxy as *const Value;
@@ -205,10 +196,6 @@ pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
         )
     };
     boundary(|| {
-        if bytes < 0 {
-            let text = "Ancient.delete: a value in a file: detach the file instead";
-            return Err(Exn::InvalidArgument(text.into()));
-        }
         // AcqRel: whoever gets the value has seen all uses that happened before, and shows
         // `ancient_follow` that it is gone.
         if word.swap(0, Ordering::AcqRel) == 0 {

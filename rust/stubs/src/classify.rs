@@ -4,6 +4,7 @@
 use crate::netsys_mem::custom::name;
 use crate::ops_page::{Builtin, Record};
 use hh_graph::{header, Custom, Outside, Source};
+use hh_image::Neighbours;
 use hh_region::sync::process::{AtomicUsize, Ordering};
 use hh_region::sys::peek;
 use hh_region::{registry, Kind};
@@ -49,21 +50,17 @@ impl Source for InProcess {
     }
 }
 
-/// For copies that other programs read, in the image `[base, base + len)` (`Ancient.share`).
+/// For copies that other programs read, in a file (`Ancient.share`).
 ///
-/// Values of the same image are kept. All else is copied: static data and other libraries'
-/// memory are this process's alone, and other images may not be there when this one is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ForImage {
-    pub(crate) base: usize,
-    pub(crate) len: usize,
+/// Values of the same file are kept. All else is copied: static data and other libraries' memory
+/// are this process's alone, and other files may not be there when this one is.
+pub(crate) struct ForImage<'i> {
+    pub(crate) neighbours: &'i Neighbours<'i>,
 }
 
-impl Source for ForImage {
+impl Source for ForImage<'_> {
     fn outside(&self, block: usize, header: usize) -> Outside {
-        // A block of no fields at the very end has the end's address.
-        let inside = block.wrapping_sub(self.base) <= self.len;
-        if inside && header != header::TOMBSTONE {
+        if header != header::TOMBSTONE && self.neighbours.keep(block as u64) {
             Outside::Keep
         } else {
             Outside::Copy

@@ -73,6 +73,13 @@ pub fn open_read_only(path: &Path) -> Result<OwnedFd> {
     open_with(path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0)
 }
 
+/// Opens a file for reading and writing, and creates it if it doesn't exist, with the given
+/// permissions before umask; a pipe or device does not make it wait.
+pub fn open_or_create(path: &Path, mode: u32) -> Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NONBLOCK | libc::O_NOCTTY;
+    open_with(path, flags, mode)
+}
+
 /// Creates a file that must not exist yet, with the given permissions before umask.
 pub fn create_new(path: &Path, mode: u32) -> Result<OwnedFd> {
     open_with(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)

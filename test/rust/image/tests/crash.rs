@@ -22,8 +22,15 @@ fn changes(dice: &mut Dice, count: usize) -> Vec<Change> {
     (0..count)
         .map(|number| {
             let key = dice.roll(70);
-            match dice.roll(8) {
+            match dice.roll(12) {
                 0 => Change::Remove(key),
+                2 | 3 => Change::Link(key, dice.roll(70), dice.roll(3) == 0),
+                4 if number % 3 == 0 => Change::Compact,
+                5 | 6 => {
+                    let (words, fill) = (1 + dice.roll(900), number as u64);
+                    let floats = Value::Block { words, fill };
+                    Change::Set(key, Value::Link(Box::new(floats)))
+                }
                 1 => Change::Set(key & !1, Value::Immediate(number as u64 * 2 + 1)),
                 _ => Change::Set(
                     key,
@@ -49,7 +56,7 @@ fn record(changes: &[Change], durability: Durability) -> (Vec<Step>, Vec<(usize,
             // Another process's writer, which knows nothing.
             writer = Writer::open(&file, durability).unwrap();
         }
-        perform(&mut writer, change).unwrap();
+        perform(&file, &mut writer, change).unwrap();
         imagine(&mut model, change);
         states.push((file.steps().len(), model.clone()));
     }
@@ -81,7 +88,7 @@ fn check(bytes: Vec<u8>, step: usize, states: &[(usize, Model)]) {
                 fill: 99,
             },
         );
-        perform(&mut writer, &change).unwrap();
+        perform(&file, &mut writer, &change).unwrap();
         imagine(&mut model, &change);
     }
     assert_eq!(

@@ -8,14 +8,19 @@ use proptest::prelude::*;
 
 fn change() -> impl Strategy<Value = Change> {
     let block = (1u64..3000, any::<u64>()).prop_map(|(words, fill)| Value::Block { words, fill });
-    let value = prop_oneof![4 => block, 1 => any::<u64>().prop_map(|v| Value::Immediate(v | 1))];
+    let link = block.clone().prop_map(|block| Value::Link(Box::new(block)));
+    let value =
+        prop_oneof![4 => block, 2 => link, 1 => any::<u64>().prop_map(|v| Value::Immediate(v | 1))];
     let key = prop_oneof![0u64..8, 0u64..400];
     prop_oneof![
         4 => (key.clone(), value).prop_map(|(key, value)| match value {
             Value::Immediate(_) => Change::Set(key & !1, value),
-            Value::Block { .. } => Change::Set(key, value),
+            _ => Change::Set(key, value),
         }),
-        1 => key.prop_map(Change::Remove),
+        1 => key.clone().prop_map(Change::Remove),
+        2 => (key.clone(), key, any::<bool>())
+            .prop_map(|(key, to, plain)| Change::Link(key, to, plain)),
+        1 => Just(Change::Compact),
     ]
 }
 
@@ -32,7 +37,7 @@ proptest! {
             if *new_writer {
                 writer = Writer::open(&file, Durability::Memory).unwrap();
             }
-            perform(&mut writer, change).unwrap();
+            perform(&file, &mut writer, change).unwrap();
             imagine(&mut model, change);
         }
         prop_assert_eq!(read(&file).unwrap(), Some(model));
@@ -49,7 +54,7 @@ proptest! {
         let mut models = vec![Model::new()];
         for number in 0..60 {
             let change = Change::Set(number, Value::Block { words: 40, fill: number });
-            perform(&mut writer, &change).unwrap();
+            perform(&file, &mut writer, &change).unwrap();
             let mut model = models[models.len() - 1].clone();
             imagine(&mut model, &change);
             models.push(model);
@@ -84,7 +89,7 @@ fn replacing_values_does_not_make_the_file_grow() {
                     fill: round,
                 },
             );
-            perform(&mut writer, &change).unwrap();
+            perform(&file, &mut writer, &change).unwrap();
         }
         lengths.push(file.length().unwrap());
     }
@@ -101,7 +106,12 @@ fn what_a_reader_holds_is_not_written_until_it_lets_go() {
     make(&file, Durability::Memory);
     let mut writer = Writer::open(&file, Durability::Memory).unwrap();
     let set = |writer: &mut Writer<'_>, fill| {
-        perform(writer, &Change::Set(0, Value::Block { words: 600, fill })).unwrap();
+        perform(
+            &file,
+            writer,
+            &Change::Set(0, Value::Block { words: 600, fill }),
+        )
+        .unwrap();
     };
     set(&mut writer, 1);
     let state = inspect::state(&file).unwrap().unwrap();
@@ -130,6 +140,7 @@ fn a_full_disk_and_a_full_file_leave_what_is_there() {
     make(&file, Durability::Memory);
     let mut writer = Writer::open(&file, Durability::Memory).unwrap();
     perform(
+        &file,
         &mut writer,
         &Change::Set(
             0,
@@ -149,7 +160,10 @@ fn a_full_disk_and_a_full_file_leave_what_is_there() {
             fill: 2,
         },
     );
-    assert!(matches!(perform(&mut writer, &big), Err(Error::System(_))));
+    assert!(matches!(
+        perform(&file, &mut writer, &big),
+        Err(Error::System(_))
+    ));
     assert_eq!(
         (read(&file).unwrap(), file.length().unwrap()),
         (before.clone(), length)
@@ -163,7 +177,7 @@ fn a_full_disk_and_a_full_file_leave_what_is_there() {
         },
     );
     let mut writer = Writer::open(&file, Durability::Memory).unwrap();
-    let error = perform(&mut writer, &huge).unwrap_err().to_string();
+    let error = perform(&file, &mut writer, &huge).unwrap_err().to_string();
     assert!(error.contains("maximum length"), "{error}");
     assert_eq!(
         (read(&file).unwrap(), file.length().unwrap()),
@@ -184,7 +198,7 @@ fn every_flipped_bit_in_the_key_table_is_seen() {
                 fill: number,
             },
         );
-        perform(&mut writer, &change).unwrap();
+        perform(&file, &mut writer, &change).unwrap();
     }
     let state = inspect::state(&file).unwrap().unwrap();
     assert!(state.root.height > 1);
