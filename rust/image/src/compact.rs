@@ -14,6 +14,7 @@ use crate::inspect::entries;
 use crate::ledger::Place;
 use crate::superblock::Root;
 use crate::tree::{build, pages};
+use crate::whole::whole;
 use crate::writer::{Taken, Writer};
 use hh_graph::relocate;
 
@@ -95,10 +96,8 @@ impl Writer<'_> {
 
     /// Copies an extent to `offset`, which is free, and moves its pointers; the new one.
     fn copy(&self, old: &Extent, offset: u64) -> Result<Extent> {
-        let mut words = vec![0u64; old.length as usize / 8];
-        // SAFETY: any words are bytes.
-        let bytes = unsafe { words.align_to_mut::<u8>().1 };
-        self.storage.read_at(old.offset, bytes)?;
+        let mut whole = whole(self.storage, old)?;
+        let bytes = whole.bytes_mut();
         let used = old.used_bytes() as usize;
         if checksum(&bytes[..used]) != old.checksum {
             return Err(Error::Damaged {

@@ -336,3 +336,7 @@ pub(crate) fn current<T>(
 #[cfg(test)]
 #[path = "image_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "private_tests.rs"]
+mod private_tests;

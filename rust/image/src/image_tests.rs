@@ -10,23 +10,23 @@ use std::fs::{self, OpenOptions};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-const TERMS: Terms = Terms {
+pub(super) const TERMS: Terms = Terms {
     ops_page: 0x5500_1000_0000,
     ocaml: 503,
     durability: Durability::Memory,
 };
 
 /// A file that is removed at the end.
-struct Temporary(PathBuf);
+pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Temporary {
-    fn new(name: &str) -> Temporary {
+    pub(super) fn new(name: &str) -> Temporary {
         let path = std::env::temp_dir().join(format!("hh-image-{}-{name}", std::process::id()));
         let _ = fs::remove_file(&path);
         Temporary(path)
     }
 
-    fn open(&self) -> fs::File {
+    pub(super) fn open(&self) -> fs::File {
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -37,13 +37,13 @@ impl Temporary {
             .unwrap()
     }
 
-    fn attach(&self) -> Result<Image> {
+    pub(super) fn attach(&self) -> Result<Image> {
         self.attach_as(&Wish::default())
     }
 }
 
 impl Temporary {
-    fn attach_as(&self, wish: &Wish) -> Result<Image> {
+    pub(super) fn attach_as(&self, wish: &Wish) -> Result<Image> {
         Ok(Image::attach(self.open().as_fd(), wish, TERMS)?.expect("nobody else makes it"))
     }
 }
@@ -55,7 +55,7 @@ impl Drop for Temporary {
 }
 
 /// Shares a block of `words` words that all are `fill`.
-fn share(image: &Image, key: u64, words: u64, fill: u64) -> Result<()> {
+pub(super) fn share(image: &Image, key: u64, words: u64, fill: u64) -> Result<()> {
     let (locked, key) = (image.wait_lock()?, Key::Int(key));
     let mut writer = image.writer(&locked)?;
     let built = image.build(&mut writer, &Title::from(key.clone()), |body| {
@@ -90,7 +90,7 @@ fn block(value: u64, bytes: u64) -> body::Contents {
 }
 
 /// The words of a key's block, as this process sees them.
-fn words(image: &Image, key: u64) -> &'static [u64] {
+pub(super) fn words(image: &Image, key: u64) -> &'static [u64] {
     let located = image.get(&Key::Int(key)).unwrap().unwrap();
     // SAFETY: the block is held and mapped until the file is detached.
     unsafe {
@@ -180,7 +180,7 @@ fn pins_of_many_places_become_one_and_are_seen_by_others() {
     pins.pin(12288, 4096, 1 << 30).unwrap();
     assert_eq!(writer.pinned(0, 1 << 30).unwrap(), Some((8192, 16384)));
     assert_eq!(writer.pinned(16384, 1 << 30).unwrap(), None);
-    for place in 10..300 {
+    for place in 10..4200 {
         pins.pin(place * 8192, 4096, 1 << 30).unwrap();
     }
     assert_eq!(writer.pinned(1 << 29, 4096).unwrap(), Some((0, 1 << 30)));

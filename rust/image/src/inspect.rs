@@ -11,7 +11,7 @@ use crate::storage::Storage;
 use crate::superblock::Superblock;
 use crate::trailer;
 use crate::tree::{Tree, Visit};
-use hh_region::scratch::Scratch;
+use crate::whole::whole;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -99,27 +99,6 @@ pub fn contents(storage: &dyn Storage, entry: &Entry) -> Result<(Vec<u8>, Vec<u8
     }
     let body = &bytes[extent.body_start() as usize..][..extent.body_bytes as usize];
     Ok((bytes[..entry.name_bytes as usize].into(), body.into()))
-}
-
-/// The bytes of an extent, in memory that is aligned as the file is.
-pub(crate) struct Whole(Scratch, usize);
-
-impl Whole {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: so many bytes of the scratch are mapped, and only borrowed from here.
-        unsafe { std::slice::from_raw_parts(self.0.base() as *const u8, self.1) }
-    }
-}
-
-/// Reads an extent.
-pub(crate) fn whole(storage: &dyn Storage, extent: &Extent) -> Result<Whole> {
-    let length = extent.length as usize;
-    let mut scratch = Scratch::new(length)?;
-    scratch.ensure(length)?;
-    // SAFETY: so many bytes are mapped, and nobody else knows of them.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(scratch.base() as *mut u8, length) };
-    storage.read_at(extent.offset, bytes)?;
-    Ok(Whole(scratch, length))
 }
 
 /// Reads everything that `state` names and checks it: every checksum, every header, every pointer.

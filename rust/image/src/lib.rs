@@ -3,7 +3,7 @@
 //! From the file's bytes up: `bytes`, `superblock`, `extent`, `trailer`, `entry`, `node` (what
 //! stands in it); `storage` (the seam to the system), `file` (the real one); `recover`, `tree`,
 //! `extents`, `ledger` (what state it is in); `body`, `writer`, `compact`, `lock` (how it changes);
-//! `operations`, `check`, [`inspect`] (whether it is whole); `pins`, `holds`, `site`, `load`,
+//! `operations`, `whole`, `check`, [`inspect`] (whether it is in order); `pins`, `holds`, `site`, `load`,
 //! `image`, `attach`, `change` (what this process has of it).
 #![warn(clippy::all)]
 
@@ -34,6 +34,7 @@ mod storage;
 mod superblock;
 mod trailer;
 mod tree;
+mod whole;
 mod writer;
 
 pub use body::{Body, Built, Contents, Title};

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// Above so many separate pins, the whole file is pinned instead: each lock makes every other one
 /// slower.
-const MOST: usize = 256;
+const MOST: usize = 4096;
 
 /// So many descriptions are left to children; a process that forks more often takes no pin back.
 const MOST_INHERITED: usize = 16;

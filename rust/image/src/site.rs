@@ -116,21 +116,20 @@ pub(crate) fn claim_new(path: &str, wish: &Wish, nonce: u64) -> Result<Claim> {
 const LEAST_NEW: u64 = 16 * PAGE_BYTES;
 
 /// A claim of `length` bytes wherever there is room. Every file starts to look in another place, so
-/// that files made by different processes can be attached by one; unless the user says where.
+/// that files made by different processes can be attached by one; unless the user says where. What
+/// is in the way is likely another file, so the steps are as long as most of these.
 fn claim_anywhere(length: u64, nonce: u64) -> hh_region::Result<Claim> {
+    const STEP: u64 = hh_region::pages::STEP as u64;
     let asked = Scan::from_environment().start;
-    let places = ((WINDOW.end - WINDOW.start) as u64 / length).max(1);
-    let aligned =
-        |length: u64| length / hh_region::pages::STEP as u64 * hh_region::pages::STEP as u64;
+    let places = (WINDOW.end - WINDOW.start) as u64 / length.max(STEP);
     let start = match asked == Scan::DEFAULT.start {
-        true => WINDOW.start + aligned(nonce % places * length) as usize,
+        true => WINDOW.start + (nonce % places.max(1) * length / STEP * STEP) as usize,
         false => asked,
     };
-    let hop = length.next_multiple_of(hh_region::pages::STEP as u64) as usize;
     Claim::search(&Scan {
         start,
         len: length as usize,
-        hop,
+        hop: length.max(MAXIMUM).next_multiple_of(STEP) as usize,
         iter: 64,
     })
 }
