@@ -48,7 +48,7 @@ let write words ~image ~marshalled =
     Printf.printf "%-20s %8.1f ms  %s\n%!" what (seconds *. 1e3) bytes
   in
   Show.timed (fun () ->
-      let md = Ancient.attach (Unix.openfile image [ O_RDWR; O_CREAT ] 0o600) 0n in
+      let md = Ancient.open_file image ~mode:Create ~permissions:0o600 in
       ignore (Ancient.share md 0 tree);
       Ancient.detach md)
   |> report "Ancient.share" image;
@@ -59,7 +59,7 @@ let write words ~image ~marshalled =
 (* The reader. *)
 
 let attach image =
-  let md = Ancient.attach (Unix.openfile image [ O_RDONLY ] 0) 0n in
+  let md = Ancient.open_file image in
   (Ancient.follow (Ancient.get md 0) : tree)
 
 let unmarshal marshalled : tree = In_channel.with_open_bin marshalled Marshal.from_channel
