@@ -88,6 +88,28 @@ val delete : 'a ancient -> unit
 
     Unlike the original, it works on OCaml 5. *)
 
+val copy : 'a -> 'a
+(** [copy v] is a deep copy of [v] in the OCaml heap: an ordinary value again, which the
+    collector moves and frees, and whose fields may be assigned. [v] may be ancient, in
+    memory or in a file, in a buffer of [Netsys_mem], or in the heap itself, or partly
+    each.
+
+    The copy has [v]'s sharing and cycles (but bigarrays that share their data get each
+    their own, which are freed with them). Integers and static data are not copied.
+    Closures and objects that were marked are copied, and work.
+
+    Cost: for a small value about half of [Marshal.from_string]'s time, for a large one
+    (of more than 257 words) one and a half times [Marshal.from_bytes]'s, as OCaml lets
+    each of its blocks be allocated. Values inside of a larger ancient one, and ones that
+    refer to other ancient ones, may take twice as long, and their size again in memory
+    meanwhile. Domains that want to collect wait while a large value is copied.
+
+    @raise Invalid_argument
+      if [v] holds what cannot be copied, naming it and where it is, as {!mark} does; so
+      if [v] is a value that was deleted.
+    @raise Out_of_memory if the heap can't grow, or the copy would exceed 28 GB.
+    @raise Unix.Unix_error if the system refuses memory for the work. *)
+
 val is_ancient : 'a -> bool
 (** [is_ancient v] is [true] if [v] is a block in the memory of ancient values, marked and
     not deleted, or in an attached file. It is [false] for integers and for static data,

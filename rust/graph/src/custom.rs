@@ -2,6 +2,7 @@
 //! a bigarray (`struct caml_ba_array`). Same in OCaml 5.1 to 5.4; read from memory, named by
 //! field number.
 
+use crate::header;
 use crate::word::load;
 use std::ffi::CStr;
 
@@ -77,6 +78,23 @@ pub(crate) mod bigarray {
 pub(crate) unsafe fn bigarray_bytes(block: usize, wosize: usize) -> Option<usize> {
     // SAFETY: only fields below `wosize` are asked for.
     bigarray_bytes_of(wosize, |number| unsafe { load(block + number * 8) })
+}
+
+/// If a bigarray's data stand in the block behind its own, as the copier puts them: their bytes,
+/// and the words of that block, header included.
+///
+/// # Safety
+/// - `block` is a readable block of `wosize` fields, and so is the word behind it.
+pub unsafe fn data_behind(block: usize, wosize: usize) -> Option<(usize, usize)> {
+    let behind = block + wosize * header::WORD;
+    // SAFETY: by this function's contract; a bigarray has more fields than that of its data.
+    unsafe {
+        let bytes = bigarray_bytes(block, wosize)?;
+        let words = bytes.div_ceil(header::WORD);
+        let there = load(block + bigarray::DATA * header::WORD) == behind + header::WORD
+            && load(behind) == header::outside(words, header::tag::ABSTRACT);
+        there.then_some((bytes, 1 + words))
+    }
 }
 
 /// The same of the block of `wosize` fields, only those, whose fields `field` gives.

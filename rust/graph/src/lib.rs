@@ -14,6 +14,7 @@ pub mod custom;
 mod error;
 mod fifo;
 pub mod header;
+pub mod linear;
 mod output;
 mod refuse;
 mod relocate;

@@ -3,7 +3,8 @@
 
 use crate::netsys_mem::custom::name;
 use crate::ops_page::{Builtin, Record};
-use hh_graph::{header, Custom, Outside, Source};
+use crate::to_heap::{Allow, World};
+use hh_graph::{header, Custom, Outside, Policy, Source};
 use hh_image::Neighbours;
 use hh_region::sync::process::{AtomicUsize, Ordering};
 use hh_region::sys::peek;
@@ -47,6 +48,50 @@ impl Source for InProcess {
 
     fn custom_name(&self, operations: usize) -> String {
         custom_name(operations)
+    }
+}
+
+/// For copies into the OCaml heap (`Ancient.copy`): like [`InProcess`], but that values outside of
+/// the heap are what is copied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IntoHeap;
+
+impl Source for IntoHeap {
+    fn outside(&self, block: usize, header: usize) -> Outside {
+        if header == header::TOMBSTONE || registry::find(block - header::WORD).is_some() {
+            Outside::Copy
+        } else {
+            Outside::Keep
+        }
+    }
+
+    fn custom(&self, operations: usize) -> Custom {
+        match (kind(operations), InProcess.custom(operations)) {
+            // Those on the page would do, but another process's in a buffer wouldn't.
+            (Some(kind), Custom::Verbatim) => Custom::Operations(kind.own()),
+            (_, answer) => answer,
+        }
+    }
+
+    fn custom_name(&self, operations: usize) -> String {
+        custom_name(operations)
+    }
+}
+
+impl World for IntoHeap {
+    fn policy(&self) -> Policy {
+        Policy::IN_PROCESS
+    }
+
+    fn allow(&self, range: Kind) -> Allow {
+        // What was marked here was looked at when it was; what comes from elsewhere wasn't.
+        let here = range == Kind::Arena;
+        Allow {
+            ints: true,
+            bigarrays: true,
+            code: here,
+            outside: here,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! stands in `value` (encoding and decoding) and `raise` (exceptions).
 
 mod ancient;
+mod ancient_copy;
 mod ancient_file;
 mod blocking;
 mod classify;
@@ -13,7 +14,9 @@ mod ops_page;
 mod raise;
 mod rszshm;
 mod rszshm_words;
+mod scratch;
 mod setup;
 mod shared_mem;
+mod to_heap;
 mod value;
 mod view;

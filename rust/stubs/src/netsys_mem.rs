@@ -3,7 +3,7 @@
 //! stand in one place. Here: bytes in and out, and single blocks. In the files beneath: the
 //! arrays themselves, mapping, copying values, input and output.
 
-mod array;
+pub(crate) mod array;
 mod copy_in;
 mod copy_out;
 pub(crate) mod custom;
@@ -12,7 +12,6 @@ mod io;
 mod map;
 mod mapped;
 mod pool;
-mod scratch;
 
 use crate::value::bytes_of_bigarray;
 use hh_graph::header;

@@ -3,7 +3,6 @@
 //! mapping are [`super::mapped`]'s.
 
 use super::mapped::Proxy;
-use crate::ops_page::Builtin;
 use ocaml_sys::{custom_operations, int_val, Value};
 use std::ffi::c_void;
 
@@ -35,7 +34,6 @@ extern "C" {
         memory: usize,
     ) -> Value;
     fn caml_adjust_gc_speed(resource: usize, maximum: usize);
-    fn caml_ba_byte_size(array: *const Descriptor) -> usize;
 }
 
 pub(super) fn descriptor(array: Value) -> *mut Descriptor {
@@ -84,38 +82,20 @@ pub(super) unsafe fn malloced(address: usize, len: usize) -> Value {
     }
 }
 
-/// If `fields` are those of a bigarray's block: a copy of its data from `malloc`, and their length
-/// in bytes. The outer `None` if there is no memory.
+/// A copy of `bytes` bytes, from `malloc`; `None` if there is no memory.
 ///
 /// # Safety
-/// - `fields` are those of a custom block whose bigarrays have the plain operations and readable
-///   data.
-pub(super) unsafe fn data_copied(fields: &[usize]) -> Option<Option<(*mut c_void, usize)>> {
-    if fields[0] != Builtin::Bigarray.own() {
-        return Some(None);
-    }
-    let this = fields[1..].as_ptr().cast::<Descriptor>();
+/// - They are readable.
+pub(crate) unsafe fn data_copied(data: *const u8, bytes: usize) -> Option<*mut c_void> {
     // SAFETY: by this function's contract; the copy is as long as the data. No bytes are allocated
     // as one, because `malloc` may answer null for them.
     unsafe {
-        let len = caml_ba_byte_size(this);
-        let data = libc::malloc(len.max(1));
-        if data.is_null() {
+        let copy = libc::malloc(bytes.max(1));
+        if copy.is_null() {
             return None;
         }
-        std::ptr::copy_nonoverlapping((*this).data.cast::<u8>(), data.cast(), len);
-        Some(Some((data, len)))
-    }
-}
-
-/// Frees what [`data_copied`] gave.
-///
-/// # Safety
-/// - Nobody uses it.
-pub(super) unsafe fn free_data(data: Option<(*mut c_void, usize)>) {
-    if let Some((data, _)) = data {
-        // SAFETY: from `malloc`, by this function's contract.
-        unsafe { libc::free(data) };
+        std::ptr::copy_nonoverlapping(data, copy.cast(), bytes);
+        Some(copy)
     }
 }
 
@@ -124,7 +104,7 @@ pub(super) unsafe fn free_data(data: Option<(*mut c_void, usize)>) {
 /// # Safety
 /// - `array` is a fresh bigarray with the plain operations that owns no data; `data` are of its
 ///   size and from `malloc`.
-pub(super) unsafe fn own_data(array: Value, data: *mut c_void) {
+pub(crate) unsafe fn own_data(array: Value, data: *mut c_void) {
     let this = descriptor(array);
     // SAFETY: by this function's contract.
     unsafe {
@@ -139,7 +119,7 @@ pub(super) unsafe fn own_data(array: Value, data: *mut c_void) {
 ///
 /// # Safety
 /// - The runtime's lock is held.
-pub(super) unsafe fn count_bytes(bytes: usize) {
+pub(crate) unsafe fn count_bytes(bytes: usize) {
     const A_CYCLES_WORTH: usize = 64 << 20;
     if bytes > 0 {
         // SAFETY: by this function's contract; asks for a collection, and runs none.

@@ -1,8 +1,9 @@
 //! `init_value`: an OCaml value copied into a buffer.
 
+use super::at;
 use super::from::{refused, Flags, From, Operations, TABLES};
-use super::{at, scratch};
 use crate::raise::{boundary, Exn, Payload};
+use crate::scratch;
 use crate::value::bytes_of_bigarray;
 use hh_graph::header::WORD;
 use hh_graph::{block, header, Buffer, Copied, CopyError, Policy};
@@ -84,7 +85,7 @@ unsafe fn copy_in(
     // SAFETY: by this function's contract.
     let (copied, used) = unsafe {
         if flags.simulate() {
-            scratch::copy_and(root, &source, &policy, measure).map_err(failure)?
+            scratch::copy_and(root, &source, &policy, &TABLES, measure).map_err(failure)?
         } else {
             let mut space = Buffer::new(start, target, room / WORD * WORD);
             let copied = TABLES

@@ -13,10 +13,10 @@ pub(super) static TABLES: Pool = Pool::new();
 pub(super) struct Flags(pub(super) usize);
 
 impl Flags {
-    fn bigarray(self) -> bool {
+    pub(super) fn bigarray(self) -> bool {
         self.0 & 1 != 0
     }
-    fn custom_int(self) -> bool {
+    pub(super) fn custom_int(self) -> bool {
         self.0 & 2 != 0
     }
     fn copy_atom(self) -> bool {
@@ -112,6 +112,10 @@ impl From {
             root,
             kept: Vec::new(),
         }
+    }
+
+    pub(super) fn flags(&self) -> Flags {
+        self.flags
     }
 
     /// What is let pass: neither closures nor objects, whatever process the copy is for.

@@ -1,7 +1,7 @@
 //! The copier's space where the result's size is not known before: for values that are only
 //! measured, or built elsewhere afterwards.
 
-use hh_graph::{Buffer, Copied, CopyError, Grow, Source, Space};
+use hh_graph::{Buffer, Copied, CopyError, Grow, Pool, Source, Space};
 use hh_region::scratch::Scratch;
 use std::mem::MaybeUninit;
 
@@ -30,10 +30,11 @@ unsafe impl Space for Growing {
 ///
 /// # Safety
 /// - As for [`hh_graph::copy()`].
-pub(super) unsafe fn copy_and<R: Source, T>(
+pub(crate) unsafe fn copy_and<R: Source, T>(
     root: usize,
     source: &R,
     policy: &hh_graph::Policy,
+    tables: &Pool,
     look: impl FnOnce(Copied, &mut [usize]) -> T,
 ) -> Result<T, CopyError> {
     let mut small = MaybeUninit::<[usize; SMALL_WORDS]>::uninit();
@@ -42,16 +43,14 @@ pub(super) unsafe fn copy_and<R: Source, T>(
     // `bytes` bytes are written once the copier is done, and nobody else has them.
     unsafe {
         let mut buffer = Buffer::new(start, start, SMALL_WORDS * size_of::<usize>());
-        match super::from::TABLES
-            .with(|tables| hh_graph::copy(root, &mut buffer, source, policy, tables))
-        {
+        match tables.with(|tables| hh_graph::copy(root, &mut buffer, source, policy, tables)) {
             Err(CopyError::Full) => {}
             Err(error) => return Err(error),
             Ok(copied) => return Ok(look(copied, words(start, copied.bytes))),
         }
         let mut space = Growing(Scratch::new(MOST_BYTES).map_err(CopyError::System)?);
-        let copied = super::from::TABLES
-            .with(|tables| hh_graph::copy(root, &mut space, source, policy, tables))?;
+        let copied =
+            tables.with(|tables| hh_graph::copy(root, &mut space, source, policy, tables))?;
         Ok(look(copied, words(space.start(), copied.bytes)))
     }
 }

@@ -1,0 +1,249 @@
+//! A graph of up to 257 words, built as one piece of the minor heap: allocated once, cut into its
+//! blocks, its pointers moved with it.
+//!
+//! The walk runs in one of two ways. The quick one takes trees of plain blocks, which most values
+//! are, and gives up at anything else (sharing, a custom block whose operations change): then the
+//! careful one begins anew. Two, because what the careful one may call keeps the compiler from
+//! leaving the quick one's counters in registers, which is half of its speed.
+
+use super::{caml_atom, Allow, Stop};
+use crate::ops_page::Builtin;
+use hh_graph::header::{self, tag, NOT_MARKABLE, WORD};
+use hh_graph::linear::{values, walk, Visit};
+use ocaml_sys::{caml_alloc_small, Value};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// The largest piece of the minor heap, its header included (`Max_young_wosize`, and 1).
+const MOST_WORDS: usize = 257;
+
+/// Pairs of indices of words; as many as there can be blocks or pointers.
+struct Pairs {
+    pairs: [MaybeUninit<(u16, u16)>; MOST_WORDS],
+    len: usize,
+}
+
+impl Pairs {
+    const EMPTY: Pairs = Pairs {
+        pairs: [MaybeUninit::uninit(); MOST_WORDS],
+        len: 0,
+    };
+
+    #[inline(always)]
+    fn push(&mut self, one: usize, other: usize) {
+        self.pairs[self.len].write((one as u16, other as u16));
+        self.len += 1;
+    }
+
+    #[inline(always)]
+    fn all(&self) -> &[(u16, u16)] {
+        // SAFETY: the first `len` have been written.
+        unsafe { std::slice::from_raw_parts(self.pairs.as_ptr().cast(), self.len) }
+    }
+}
+
+struct Small<const CAREFUL: bool> {
+    first: usize,
+    allow: Allow,
+    /// The blocks met, and for each the word of the pointer that led to it.
+    met: Pairs,
+    /// Ranges of words that are values, to be walked; how many of them have been.
+    values: Pairs,
+    walked: usize,
+    /// Pointers that led to blocks met before.
+    old: Pairs,
+}
+
+impl<const CAREFUL: bool> Visit for Small<CAREFUL> {
+    type Stop = Stop;
+
+    #[inline(always)]
+    fn meet(&mut self, block: usize, header: usize, word: usize) -> Result<usize, Stop> {
+        if header::wosize(header) == 0 && !CAREFUL {
+            return Err(Stop::Careful);
+        }
+        match header::tag(header) {
+            0..tag::FORCING | tag::FORWARD => {
+                self.values
+                    .push(block + 1, block + 1 + header::wosize(header));
+            }
+            tag::STRING | tag::DOUBLE | tag::DOUBLE_ARRAY => {}
+            tag::CUSTOM => self.meet_custom(block, header)?,
+            _ if !CAREFUL => return Err(Stop::Careful),
+            _ if !self.allow.block(header) => return Err(Stop::Elsewhere),
+            _ => {
+                // SAFETY: the walk has found this to be a readable block.
+                let values = unsafe { values(self.first, block, header) };
+                self.values.push(values.start, values.end);
+            }
+        }
+        self.met.push(block, word);
+        Ok(0)
+    }
+
+    #[inline(always)]
+    fn next_values(&mut self) -> Option<Range<usize>> {
+        let &(start, end) = self.values.all().get(self.walked)?;
+        self.walked += 1;
+        Some(start.into()..end.into())
+    }
+
+    #[inline(always)]
+    fn integer(&mut self, _word: usize, _value: usize) {}
+
+    #[inline(always)]
+    fn old_pointer(&mut self, word: usize, block: usize, delta: usize) -> bool {
+        if !CAREFUL {
+            // Whatever it is: `outside` says so.
+            return false;
+        }
+        let met = self.met.all();
+        let found = met.binary_search_by_key(&block, |&(block, _)| block.into());
+        if found.is_ok() {
+            self.old.push(word, delta / WORD);
+        }
+        found.is_ok()
+    }
+
+    #[inline(always)]
+    fn outside(&mut self, _word: usize, value: usize) -> Result<(), Stop> {
+        if !CAREFUL {
+            return Err(Stop::Careful);
+        }
+        match self.allow.pointer(value) {
+            true => Ok(()),
+            false => Err(Stop::Elsewhere),
+        }
+    }
+}
+
+impl<const CAREFUL: bool> Small<CAREFUL> {
+    #[inline(always)]
+    fn meet_custom(&mut self, block: usize, header: usize) -> Result<(), Stop> {
+        if header::wosize(header) == 0 {
+            return Err(Stop::Elsewhere);
+        }
+        // SAFETY: the walk has found this block to have fields, and they are readable.
+        let operations = unsafe { ((self.first + (block + 1) * WORD) as *const usize).read() };
+        if !CAREFUL {
+            let plain = operations == Builtin::Int64.own() && self.allow.ints;
+            return if plain { Ok(()) } else { Err(Stop::Careful) };
+        }
+        if operations == Builtin::Bigarray.own() || operations == Builtin::Bigarray.on_page() {
+            // It owns memory, and the collector only finalises blocks that it was told of.
+            return Err(Stop::Large);
+        }
+        match self.allow.custom(operations) {
+            Some(_) => Ok(()),
+            None => Err(Stop::Elsewhere),
+        }
+    }
+
+    /// The graph's `words` words as one piece of the minor heap.
+    ///
+    /// # Safety
+    /// - They have been walked; the runtime's lock is held.
+    #[inline(always)]
+    unsafe fn build(&self, words: usize) -> Value {
+        // SAFETY: a block of so many words may be young; making it may collect, of which the graph
+        // knows nothing. Its words, header included, are then all written before anything else
+        // happens; all indices are of words of the graph.
+        unsafe {
+            let root = caml_alloc_small(words - 1, tag::STRING) as usize;
+            let to = (root - WORD) as *mut usize;
+            std::ptr::copy_nonoverlapping(self.first as *const usize, to, words);
+            // For the root, whose word 0 stands for none: its header is put right below.
+            for &(block, word) in self.met.all() {
+                let header = to.add(block.into());
+                *header &= !NOT_MARKABLE;
+                to.add(word.into()).write(header as usize + WORD);
+            }
+            to.write((self.first as *const usize).read() & !NOT_MARKABLE);
+            if CAREFUL {
+                self.build_rest(to);
+            }
+            root as Value
+        }
+    }
+
+    /// What trees of plain blocks don't have: pointers to blocks met before; custom blocks, which
+    /// get their operations; pointers to blocks of no fields, which shall lead to the process's.
+    ///
+    /// # Safety
+    /// - As for [`Small::build`], from where this is called.
+    unsafe fn build_rest(&self, to: *mut usize) {
+        // SAFETY: all indices are of words of the graph.
+        unsafe {
+            let moved = (to as usize).wrapping_sub(self.first);
+            for &(word, _) in self.old.all() {
+                let old = (self.first as *const usize).add(word.into()).read();
+                to.add(word.into()).write(old.wrapping_add(moved));
+            }
+            for &(block, _) in self.met.all() {
+                let header = to.add(block.into()).read();
+                if header::tag(header) == tag::CUSTOM {
+                    let operations = to.add(block as usize + 1);
+                    *operations = self.allow.custom(*operations).unwrap_or(*operations);
+                }
+            }
+            let pointers = self.met.all()[1..].iter().map(|&(_, word)| word);
+            for word in pointers.chain(self.old.all().iter().map(|&(word, _)| word)) {
+                let pointer = to.add(word.into());
+                let header = ((*pointer - WORD) as *const usize).read();
+                if header::wosize(header) == 0 {
+                    *pointer = caml_atom(header::tag(header)) as usize;
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// - As for [`build`].
+#[inline(always)]
+unsafe fn try_build<const CAREFUL: bool>(
+    first: usize,
+    limit: usize,
+    allow: Allow,
+) -> Result<Value, Stop> {
+    let mut small = Small::<CAREFUL> {
+        first,
+        allow,
+        met: Pairs::EMPTY,
+        values: Pairs::EMPTY,
+        walked: 0,
+        old: Pairs::EMPTY,
+    };
+    // SAFETY: by contract.
+    unsafe {
+        match walk(first, limit.min(MOST_WORDS), &mut small)? {
+            Some(words) => Ok(small.build(words)),
+            None if limit > MOST_WORDS => Err(Stop::Large),
+            None => Err(Stop::Elsewhere),
+        }
+    }
+}
+
+/// # Safety
+/// - As for [`build`].
+#[cold]
+#[inline(never)]
+unsafe fn build_carefully(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop> {
+    // SAFETY: by contract.
+    unsafe { try_build::<true>(first, limit, allow) }
+}
+
+/// Builds the graph whose first header is at `first` if it is small.
+///
+/// # Safety
+/// - As for [`walk`]; the runtime's lock is held, and the graph isn't in the heap.
+#[inline(always)]
+pub(super) unsafe fn build(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop> {
+    // SAFETY: by contract.
+    unsafe {
+        match try_build::<false>(first, limit, allow) {
+            Err(Stop::Careful) => build_carefully(first, limit, allow),
+            answer => answer,
+        }
+    }
+}
