@@ -352,7 +352,7 @@ let proxies_are_opaque () =
 (* Runs under `ulimit -s 8192`: see [long_list]. *)
 let () =
   role "long list" (fun _ ->
-      let n = 5_000_000 in
+      let n = 10_000_000 in
       let rec build n acc = if n = 0 then acc else build (n - 1) (n :: acc) in
       let p = Ancient.mark (build n []) in
       Gc.compact ();
@@ -406,7 +406,7 @@ let () =
           test "custom blocks of another process" foreign_customs;
           test "int64 and the like" custom_arithmetic;
           test "predefined exceptions" predefined_exceptions;
-          test "5 million cells under 8 MB of stack" long_list;
+          test "10 million cells under 8 MB of stack" long_list;
         ] );
       ( "proxies",
         [
