@@ -17,7 +17,8 @@ pub type Token = u64;
 /// What is held of one file.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
-    /// By offset. Two of them do not overlap: nobody writes where something is held.
+    /// By offset. Two of them do not overlap: nobody writes where something is held, and a file
+    /// that says otherwise is refused.
     extents: BTreeMap<u64, Hold>,
     tokens: HashMap<Token, Vec<u64>>,
     last: Token,
@@ -92,7 +93,9 @@ impl Holds {
 
     fn pin(&mut self, path: &str, pins: &mut Pins, file_bytes: u64, extent: Extent) -> Result<()> {
         let offset = extent.offset;
-        if let Some(hold) = self.extents.get_mut(&offset) {
+        // Those held do not overlap, so only the last one that starts before the end can.
+        let last = self.extents.range_mut(..extent.end()).next_back();
+        if let Some((_, hold)) = last.filter(|(_, hold)| hold.extent.end() > offset) {
             if hold.extent != extent {
                 return Err(Error::Damaged {
                     path: path.into(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::body::{self, Title};
+use crate::holds::Holds;
 use crate::pins::Pins;
 use crate::site::Wish;
 use crate::superblock::{Identity, Root, HEADER_BYTES, SLOT_BYTES};
@@ -186,6 +187,32 @@ fn pins_of_many_places_become_one_and_are_seen_by_others() {
     assert_eq!(writer.pinned(1 << 29, 4096).unwrap(), Some((0, 1 << 30)));
     drop(pins);
     assert_eq!(writer.pinned(0, 1 << 30).unwrap(), None);
+}
+
+/// Of two keys whose extents overlap, a reader that moves pointers would have moved some twice.
+#[test]
+fn what_overlaps_a_held_value_is_not_held() {
+    let file = Temporary::new("overlap");
+    file.attach().unwrap().detach().unwrap();
+    let mut pins = Pins::new(&File::open(file.open().as_fd()).unwrap()).unwrap();
+    let mut holds = Holds::default();
+    let mut hold = |offset, length| {
+        let own = Extent {
+            offset,
+            length,
+            ..Extent::default()
+        };
+        holds.hold("overlap", &mut pins, 1 << 20, &own, &[])
+    };
+    hold(16384, 8192).unwrap();
+    for offset in [8192, 12288, 16384, 20480] {
+        let error = hold(offset, 12288).unwrap_err().to_string();
+        assert!(error.contains("another value"), "{offset}: {error}");
+    }
+    assert!(hold(16384, 4096).is_err() && hold(20480, 4096).is_err());
+    hold(8192, 8192).unwrap();
+    hold(24576, 4096).unwrap();
+    hold(16384, 8192).unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Looking at an image from outside: what it holds, and whether all of it is as it was written.
 //! Maps nothing, pins nothing, changes nothing; for tools and tests.
 
-use crate::bytes::checksum;
+use crate::bytes::{checksum, PAGE_BYTES};
 use crate::check::{in_order, Checker, Readers};
 use crate::entry::{Entry, Key};
 use crate::error::{Error, Result};
@@ -10,9 +10,9 @@ use crate::recover::recover;
 use crate::storage::Storage;
 use crate::superblock::Superblock;
 use crate::trailer;
-use crate::tree::{Tree, Visit};
+use crate::tree::{pages, Tree, Visit};
 use crate::whole::whole;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -166,6 +166,7 @@ fn verify_state(
         for entry in entries.iter().filter(|entry| entry.kept > 0) {
             lists.insert(entry.offset, kept(storage, state, entry)?);
         }
+        check_places(storage, state, &entries, lists.values().flatten())?;
         Ok(entries)
     });
     let entries = match listed {
@@ -200,4 +201,44 @@ fn verify_state(
         }
     }
     Ok(None)
+}
+
+/// Whether each page of the file is used for one thing: what is in two extents would be moved
+/// twice where the file is relocated, and written for two values.
+fn check_places<'a>(
+    storage: &dyn Storage,
+    state: &Superblock,
+    entries: &[Entry],
+    kept: impl Iterator<Item = &'a Extent>,
+) -> Result<()> {
+    let twice = |offset: u64| Error::Damaged {
+        path: storage.path().into(),
+        offset,
+        reason: "a place that the key table names twice".into(),
+    };
+    let mut places = BTreeMap::new();
+    let pages = pages(storage, state)?.into_iter().map(|offset| Extent {
+        offset,
+        length: PAGE_BYTES,
+        ..Extent::default()
+    });
+    let own = entries.iter().filter(|entry| entry.length > 0);
+    for place in pages.chain(own.map(Entry::extent)) {
+        if places.insert(place.offset, place).is_some() {
+            return Err(twice(place.offset));
+        }
+    }
+    for extent in kept {
+        if *places.entry(extent.offset).or_insert(*extent) != *extent {
+            return Err(twice(extent.offset));
+        }
+    }
+    let mut end = 0;
+    for place in places.values() {
+        if place.offset < end {
+            return Err(twice(place.offset));
+        }
+        end = place.end();
+    }
+    Ok(())
 }

@@ -97,9 +97,12 @@ impl<'a> Tree<'a> {
     }
 
     /// Calls `visit` with every page and every entry; the entries come in the order of their keys.
+    ///
+    /// A table is at fault where they don't, also because a page is under several others: with
+    /// each level there could be many times more ways through it than pages.
     pub(crate) fn walk(&self, visit: &mut dyn FnMut(Visit<'_>) -> Result<()>) -> Result<()> {
         match self.top() {
-            Some(top) => self.walk_under(&top, self.root.height, visit),
+            Some(top) => self.walk_under(&top, self.root.height, &mut None, visit),
             None => Ok(()),
         }
     }
@@ -108,16 +111,25 @@ impl<'a> Tree<'a> {
         &self,
         child: &Child,
         level: u64,
+        last: &mut Option<KeyBits>,
         visit: &mut dyn FnMut(Visit<'_>) -> Result<()>,
     ) -> Result<()> {
         visit(Visit::Page(child.offset))?;
         match self.load(child, level)? {
-            Node::Leaf(entries) => entries
-                .iter()
-                .try_for_each(|entry| visit(Visit::Entry(entry))),
+            Node::Leaf(entries) => entries.iter().try_for_each(|entry| {
+                if last.is_some_and(|last| entry.key <= last) {
+                    return Err(Error::Damaged {
+                        path: self.storage.path().into(),
+                        offset: child.offset,
+                        reason: "keys out of order".into(),
+                    });
+                }
+                *last = Some(entry.key);
+                visit(Visit::Entry(entry))
+            }),
             Node::Inner(children) => children
                 .iter()
-                .try_for_each(|child| self.walk_under(child, level - 1, visit)),
+                .try_for_each(|child| self.walk_under(child, level - 1, last, visit)),
         }
     }
 }

@@ -7,19 +7,33 @@ use hh_graph::verify::{CustomShape, Known};
 use std::collections::HashSet;
 
 /// A copy in memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Reader<'a> {
     pub words: &'a [usize],
     /// The address of the first word.
     pub target: usize,
     /// Pointers to elsewhere that are good, and not followed.
-    pub outside: fn(usize) -> bool,
+    pub outside: &'a dyn Fn(usize) -> bool,
+    /// The operations of int64, and of bigarrays.
+    pub int64: usize,
+    pub bigarray: usize,
 }
 
 /// What goes wrong.
 pub type Crash = String;
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// A copy with no pointers to elsewhere and the custom blocks of [`Format`].
+    pub fn new(words: &'a [usize], target: usize) -> Reader<'a> {
+        Reader {
+            words,
+            target,
+            outside: &|_| false,
+            int64: INT64_ELSEWHERE,
+            bigarray: BIGARRAY,
+        }
+    }
+
     /// Reads all that `roots` reach, all of each block that the runtime may read; the number of
     /// blocks. An error tells the first read outside of the words, or of something that isn't
     /// what it seems.
@@ -74,8 +88,8 @@ impl Reader<'_> {
                 }
             }
             255 => match self.field(value, 0)? {
-                INT64_ELSEWHERE => drop(self.field(value, 1)?),
-                BIGARRAY => self.read_bigarray(value)?,
+                operations if operations == self.int64 => drop(self.field(value, 1)?),
+                operations if operations == self.bigarray => self.read_bigarray(value)?,
                 operations => return Err(format!("a call through {operations:#x}")),
             },
             tag => return Err(format!("a value of tag {tag}")),
@@ -126,7 +140,7 @@ impl Reader<'_> {
     }
 }
 
-/// The custom blocks that [`Reader`] knows, and no pointers to elsewhere, for `verify`.
+/// The custom blocks of these tests' worlds, and no pointers to elsewhere, for `verify`.
 #[derive(Debug, Clone, Copy)]
 pub struct Format;
 

@@ -42,11 +42,7 @@ fn reads_or_fails(words: &[usize], target: usize, root: usize) -> Result<bool, T
     let Ok(good) = verify(words, target, None, &Format) else {
         return Ok(false);
     };
-    let reader = Reader {
-        words,
-        target,
-        outside: |_| false,
-    };
+    let reader = Reader::new(words, target);
     let all = (0..=words.len()).map(|word| target + word * 8);
     let roots = all.chain([root]).filter(|value| good.has(*value));
     reader.read_all(roots).map_err(TestCaseError::fail)?;
