@@ -91,7 +91,7 @@ impl Seal {
     fn page(&mut self, file: &mut [u8], at: usize, level: u64) -> Option<(u64, u64)> {
         let end = at.checked_add(PAGE).filter(|end| *end <= file.len())?;
         self.steps += 1;
-        if level == 0 || at % 8 != 0 || self.steps > 500 {
+        if level == 0 || at % 8 != 0 || self.steps > 40 {
             return None;
         }
         let record = if level == 1 { ENTRY } else { CHILD };
