@@ -13,9 +13,12 @@ pub(crate) const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20]
 
 /// Where lanes begin to be looked for.
 const START: usize = 0x1800_0000_0000;
+/// How far apart the longest lie. Shorter ones are closer, between them and beyond.
 const HOP: usize = LENGTHS[0];
-/// How many addresses are tried: all up to 0x3600_0000_0000.
-const TRIES: u32 = 240;
+/// How many addresses are tried for the longest: all up to 0x3600_0000_0000.
+const TRIES: usize = 240;
+/// The least distance of two tries: 60,000 of them are some 30 ms.
+const LEAST_HOP: usize = 1 << 30;
 
 /// The memory behind the last graph that a lane keeps for the next one.
 const KEEP_BYTES: usize = 4 * pages::STEP;
@@ -40,11 +43,12 @@ pub(crate) fn claim(lengths: &[usize]) -> Result<&'static Claim, Error> {
     };
     let mut answer = Err(no_memory("no address space"));
     for &len in lengths {
+        let hop = HOP.min(len.next_power_of_two().max(LEAST_HOP));
         answer = Claim::search(&Scan {
             start,
             len,
-            hop: HOP,
-            iter: TRIES,
+            hop,
+            iter: (TRIES * (HOP / hop)) as u32,
         });
         if answer.is_ok() {
             break;

@@ -13,9 +13,13 @@ use hh_region::sync::process::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use hh_region::{Claim, Error};
 use std::ptr::null_mut;
 
-/// The lanes kept: as many as OCaml has domains, if nobody asks for more. One that found no
-/// slot would be lost with its 256 GB of addresses, of which there are some 240.
-const SLOTS: usize = 128;
+/// The lanes kept: as many as OCaml can have domains (`Max_domains_max`), so that none is ever
+/// lost with its addresses.
+const SLOTS: usize = 4096;
+
+/// So many lanes are of the full length, 16 TB together; later ones, where more domains mark at
+/// a time, of the next.
+const LONG_LANES: usize = 64;
 
 /// The most holes that have a mapping of their own.
 const MOST_HOLES: usize = 4096;
@@ -26,6 +30,7 @@ pub(crate) struct Lanes {
     /// Every lane's burial ground, newest first.
     grounds: AtomicPtr<Ground>,
     holes: AtomicUsize,
+    made: AtomicUsize,
     /// The lengths tried for a lane.
     lengths: &'static [usize],
 }
@@ -57,6 +62,7 @@ impl Lanes {
             ready: [EMPTY; SLOTS],
             grounds: AtomicPtr::new(null_mut()),
             holes: AtomicUsize::new(0),
+            made: AtomicUsize::new(0),
             lengths,
         }
     }
@@ -102,7 +108,13 @@ impl Lanes {
 
     /// A new lane.
     pub(crate) fn make(&self) -> Result<Box<Lane>, Error> {
-        let lane = Box::new(Lane::new(self.lengths)?);
+        // Relaxed: a count that only chooses the length.
+        let shorter = self.made.fetch_add(1, Ordering::Relaxed) >= LONG_LANES;
+        let lengths = match self.lengths {
+            [_, rest @ ..] if shorter && !rest.is_empty() => rest,
+            all => all,
+        };
+        let lane = Box::new(Lane::new(lengths)?);
         let steps = counters(lane.claim().len() / STEP);
         let ground = Ground {
             claim: lane.claim(),
