@@ -3,8 +3,12 @@ type info = { i_size : int }
 
 (* Marked values: the stubs are rust/stubs/src/ancient.rs. *)
 
-external mark : 'a -> 'a ancient = "hh_ancient_mark"
-external mark_info : 'a -> 'a ancient * info = "ancient_mark_info"
+external mark_as : bool -> 'a -> 'a ancient = "hh_ancient_mark"
+external mark_info_as : bool -> 'a -> 'a ancient * info = "hh_ancient_mark_info"
+
+let mark ?(protect = false) v = mark_as protect v
+let mark_info ?(protect = false) v = mark_info_as protect v
+
 external follow : 'a ancient -> 'a = "ancient_follow"
 external delete : 'a ancient -> unit = "ancient_delete"
 external copy : 'a -> 'a = "hh_ancient_copy"

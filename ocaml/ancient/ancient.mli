@@ -33,7 +33,7 @@ type 'a ancient
 
 (** {1:marking Marking} *)
 
-val mark : 'a -> 'a ancient
+val mark : ?protect:bool -> 'a -> 'a ancient
 (** [mark v] is a proxy of a deep copy of [v] outside of the OCaml heap. [v] is left as it
     is, and no other domain can see a moment of it being changed; [Gc.compact ()] gives
     its memory back once it is garbage.
@@ -48,6 +48,13 @@ val mark : 'a -> 'a ancient
     object keeps its identity number, so it is [compare]d equal to its copy. [int32],
     [int64], [nativeint], bigarrays (with their data) and other custom blocks without a
     finaliser are copied.
+
+    With [~protect:true] (default [false]) the copy can only be read: whoever assigns to
+    it anyhow is killed at once (SIGSEGV), instead of having the value corrupted and being
+    killed later. That is for finding mistakes; it forbids what would do no harm, too:
+    [Hashtbl.iter], [fold] and [filter_map_inplace] of a protected table fault. So does
+    [Bigarray]'s assignment, whose data are part of the copy. Even a small copy takes
+    whole pages then, and some microseconds more.
 
     Cost: time in the size of the value, some hundred nanoseconds for a small one; no
     stack, whatever the depth; a quarter of the size of [v] in memory while copying.
@@ -83,8 +90,9 @@ val delete : 'a ancient -> unit
     to another value. Don't keep such pointers beyond that.
 
     @raise Invalid_argument
-      ["deleted"] if it was deleted already; if several domains delete it at once, in all
-      of them but one. Also for a value in a file, which cannot be deleted.
+      ["deleted"] if it was deleted already, be it through a copy of [p]; if several
+      domains delete it at once, in all of them but one. Also for a value in a file, which
+      cannot be deleted.
 
     Unlike the original, it works on OCaml 5. *)
 
@@ -128,7 +136,7 @@ type info = {
 }
 (** The type for information about a copy. *)
 
-val mark_info : 'a -> 'a ancient * info
+val mark_info : ?protect:bool -> 'a -> 'a ancient * info
 (** [mark_info v] is {!mark}[ v] and information about the copy. *)
 
 (** {1:files Files}

@@ -102,6 +102,30 @@ pub unsafe fn give_back_memory(addr: usize, len: usize) -> Result<()> {
     unsafe { sys::forget(addr, len) }
 }
 
+/// Lets a mapped span only be read: a store into it kills the process.
+///
+/// # Errors
+/// `ENOMEM` where that would take more mappings than the process may have.
+///
+/// # Safety
+/// - the span is the caller's, and nobody writes to it.
+pub unsafe fn protect(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: by this function's contract.
+    unsafe { sys::protect(addr, len, sys::Protection::Read) }
+}
+
+/// Lets a span that could only be read be written to again.
+///
+/// # Errors
+/// As for [`protect`].
+///
+/// # Safety
+/// - the span is the caller's, and private memory.
+pub unsafe fn unprotect(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: by this function's contract.
+    unsafe { sys::protect(addr, len, sys::Protection::ReadWrite) }
+}
+
 /// Puts a mapped span into memory ahead of its use, in huge pages where the kernel gives
 /// them: each whole 2 MB is touched once and collapsed (`MADV_COLLAPSE`), else populated
 /// (`MADV_POPULATE_WRITE`), else left to page faults. Contents stay, also under

@@ -1,14 +1,16 @@
 //! The stubs of `Ancient`'s marked values: mark, follow, delete, is_ancient, address_of. Those of
 //! its files stand in `ancient_file`, and so does what a proxy of a value in a file is.
 //!
-//! A proxy of a marked value is an Abstract block, as in the original: comparing or marshalling one raises, and
-//! marking one is refused. Its words are values (so that nothing here needs a root):
+//! A proxy of a marked value is a block whose one field is its *cell*, an Abstract block, which makes
+//! comparing and marshalling a proxy raise, and marking one be refused, as in the original. What
+//! changes stands in the cell: a copy that `Obj.dup` makes of the proxy shares it, so a value deleted
+//! through either is deleted for both. The cell's words are values (so that nothing here needs a root):
 //!
 //! | word | holds |
 //! | --- | --- |
 //! | 0 | the value, an integer or a pointer outside of the OCaml heap; 0 once deleted |
 //! | 1 | the address of the graph's memory, as an OCaml integer |
-//! | 2 | its size in bytes, as an OCaml integer |
+//! | 2 | its size in bytes, as an OCaml integer; negative if it can only be read |
 
 use crate::ancient_file;
 use crate::classify::InProcess;
@@ -21,6 +23,7 @@ use hh_region::{registry, Kind};
 use ocaml_sys::Value;
 
 extern "C" {
+    fn caml_alloc_1(tag: u8, field0: Value) -> Value;
     fn caml_alloc_2(tag: u8, field0: Value, field1: Value) -> Value;
     fn caml_alloc_3(tag: u8, field0: Value, field1: Value, field2: Value) -> Value;
     fn caml_alloc_shr(wosize: usize, tag: u8) -> Value;
@@ -38,19 +41,20 @@ const fn int(n: isize) -> Value {
 /// # Safety
 /// - The caller holds the runtime's lock.
 unsafe fn alloc_proxy(placed: Placed) -> Value {
-    let Placed {
-        root,
-        extent: Extent { base, bytes },
-    } = placed;
-    // SAFETY: the three words are values: an integer or a pointer the collector leaves alone,
-    // and two integers.
+    let Placed { root, extent } = placed;
+    let bytes = extent.bytes as isize;
+    // SAFETY:
+    // - the three words are values: an integer or a pointer the collector leaves alone, and two
+    //   integers;
+    // - `caml_alloc_1` roots its argument itself.
     unsafe {
-        caml_alloc_3(
+        let cell = caml_alloc_3(
             tag::ABSTRACT,
             root as Value,
-            int(base as isize),
-            int(bytes as isize),
-        )
+            int(extent.base as isize),
+            int(if extent.protected { -bytes } else { bytes }),
+        );
+        caml_alloc_1(0, cell)
     }
 }
 
@@ -72,13 +76,22 @@ pub(crate) unsafe fn with_info(proxy: Value, bytes: usize) -> Value {
     }
 }
 
-/// The first word of a proxy.
+/// The cell of a proxy.
 ///
 /// # Safety
-/// - `proxy` is one, and nothing is allocated while the result is used.
+/// - `proxy` is one of a marked value, and nothing is allocated while the result is used.
+unsafe fn cell(proxy: Value) -> *mut usize {
+    // SAFETY: by this function's contract.
+    unsafe { (proxy as *const *mut usize).read() }
+}
+
+/// The first word of a proxy's cell.
+///
+/// # Safety
+/// - As for [`cell`].
 unsafe fn value_word<'a>(proxy: Value) -> &'a AtomicUsize {
     // SAFETY: aligned, alive, and only accessed through atomics once it is made.
-    unsafe { AtomicUsize::from_ptr(proxy as *mut usize) }
+    unsafe { AtomicUsize::from_ptr(cell(proxy)) }
 }
 
 /// The exception for a copy that failed, on `function`'s behalf.
@@ -99,13 +112,19 @@ pub(crate) fn exn_of(error: CopyError, function: &'static str) -> Exn {
 
 /// # Safety
 /// - `obj` is a value; the caller holds the runtime's lock.
-unsafe fn place(obj: Value) -> Result<Placed, Exn> {
+unsafe fn place(protect: Value, obj: Value) -> Result<Placed, Exn> {
+    let (arena, root) = (arena::global(), obj as usize);
     // SAFETY: a stub that doesn't allocate or poll holds every block where it is.
-    unsafe { arena::global().place(obj as usize, &InProcess, &Policy::IN_PROCESS) }
-        .map_err(|error| exn_of(error, FUNCTION))
+    let placed = unsafe {
+        match protect == int(1) {
+            true => arena.place_protected(root, &InProcess, &Policy::IN_PROCESS),
+            false => arena.place(root, &InProcess, &Policy::IN_PROCESS),
+        }
+    };
+    placed.map_err(|error| exn_of(error, FUNCTION))
 }
 
-/// `external mark : 'a -> 'a ancient = "hh_ancient_mark"`
+/// `external mark_as : bool -> 'a -> 'a ancient = "hh_ancient_mark"`: whether it can only be read.
 ///
 /// Allocates. Raises `Invalid_argument` for what cannot be copied, `Out_of_memory`,
 /// `Unix_error`.
@@ -113,23 +132,23 @@ unsafe fn place(obj: Value) -> Result<Placed, Exn> {
 /// # Safety
 /// - Called by OCaml.
 #[no_mangle]
-pub(crate) unsafe extern "C" fn hh_ancient_mark(obj: Value) -> Value {
+pub(crate) unsafe extern "C" fn hh_ancient_mark(protect: Value, obj: Value) -> Value {
     // SAFETY: `obj` is a value, and OCaml holds the lock.
-    let placed = boundary(|| unsafe { place(obj) });
+    let placed = boundary(|| unsafe { place(protect, obj) });
     // SAFETY: as above.
     unsafe { alloc_proxy(placed) }
 }
 
-/// `external mark_info : 'a -> 'a ancient * info = "ancient_mark_info"`
+/// `external mark_info_as : bool -> 'a -> 'a ancient * info = "hh_ancient_mark_info"`
 ///
 /// As [`hh_ancient_mark`].
 ///
 /// # Safety
 /// - Called by OCaml.
 #[no_mangle]
-pub(crate) unsafe extern "C" fn ancient_mark_info(obj: Value) -> Value {
+pub(crate) unsafe extern "C" fn hh_ancient_mark_info(protect: Value, obj: Value) -> Value {
     // SAFETY: `obj` is a value, and OCaml holds the lock.
-    let placed = boundary(|| unsafe { place(obj) });
+    let placed = boundary(|| unsafe { place(protect, obj) });
     // SAFETY: as above; `with_info` takes the proxy at once.
     unsafe { with_info(alloc_proxy(placed), placed.extent.bytes) }
 }
@@ -186,9 +205,9 @@ pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
             Err(Exn::InvalidArgument(text.into()))
         });
     }
-    // SAFETY: a proxy has three words; the last two never change.
+    // SAFETY: a proxy's cell has three words; the last two never change.
     let (word, base, bytes) = unsafe {
-        let words = proxy as *const Value;
+        let words = cell(proxy) as *const Value;
         (
             value_word(proxy),
             words.add(1).read() >> 1,
@@ -203,7 +222,8 @@ pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
         }
         let extent = Extent {
             base: base as usize,
-            bytes: bytes as usize,
+            bytes: bytes.unsigned_abs(),
+            protected: bytes < 0,
         };
         // SAFETY: the swap makes this the only deletion; that nobody reads the value any more
         // is the OCaml caller's promise.

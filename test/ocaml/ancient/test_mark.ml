@@ -270,7 +270,7 @@ let refusals () =
   check_int "and is as it was" 2 (Lazy.force delayed);
   refused "mutex" "custom block \"_mutex\" at field 1" (k, Mutex.create ());
   refused "channel" "custom block \"_chan\" at field 0" [| stdout |];
-  refused "proxy" "abstract block at field 0" [| Ancient.mark 1 |];
+  refused "proxy" "abstract block at field 0 of field 0" [| Ancient.mark 1 |];
   refused "exception"
     "exception or extension constructor Dune__exe__Test_mark.Mine at field 0" (Mine "x");
   refused "extension"
@@ -349,6 +349,33 @@ let proxies_are_opaque () =
   raises_invalid "compare" (fun () -> compare p (Ancient.mark [ 2 ]));
   raises_invalid "marshal" (fun () -> bytes p)
 
+(* A copied proxy had a "not deleted yet" of its own: the second delete freed the room of
+   whatever value was there by then. *)
+let proxy_copied () =
+  let v = [ Sys.opaque_identity 1; 2 ] in
+  let p = Ancient.mark v in
+  let q : int list Ancient.ancient = Obj.obj (Obj.dup (Obj.repr p)) in
+  check_bool "the same value" true (Ancient.follow q == Ancient.follow p);
+  Gc.full_major ();
+  Ancient.delete q;
+  let deleted what f =
+    Alcotest.check_raises what (Invalid_argument "deleted") (fun () -> ignore (f ()))
+  in
+  deleted "follow" (fun () -> Ancient.follow p);
+  deleted "delete" (fun () -> Ancient.delete p);
+  deleted "delete again" (fun () -> Ancient.delete q)
+
+(* The optional argument is no obstacle to passing them on. *)
+let passed_on () =
+  let lists = List.map (fun n -> List.init n Fun.id) [ 1; 2; 3 ] in
+  let proxies = List.map Ancient.mark lists in
+  check_bool "mark" true (List.map Ancient.follow proxies = lists);
+  let sizes =
+    List.map Ancient.mark_info lists |> List.map (fun (_, i) -> i.Ancient.i_size)
+  in
+  check_bool "mark_info" true (sizes = [ 24; 48; 72 ]);
+  lists |> Ancient.mark |> Ancient.delete
+
 (* Runs under `ulimit -s 8192`: see [long_list]. *)
 let () =
   role "long list" (fun _ ->
@@ -400,6 +427,7 @@ let () =
           test "cycles" cycles;
           test "already ancient" already_ancient;
           test "closures" closures;
+          test "mark as an argument" passed_on;
           test "objects" objects;
           test "bigarrays" bigarrays;
           test "bigarrays over files" mapped_bigarrays;
@@ -414,6 +442,7 @@ let () =
           test "address" address;
           test "dropped" proxy_dropped;
           test "opaque" proxies_are_opaque;
+          test "a proxy copied" proxy_copied;
           test "forked" forked;
         ] );
       ( "refused",

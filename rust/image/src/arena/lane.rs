@@ -147,6 +147,19 @@ impl<'a> LaneSpace<'a> {
         self.lane.used += bytes.next_multiple_of(pages::page_size());
     }
 
+    /// Lets the pages of the copy of `bytes` bytes only be read.
+    ///
+    /// # Errors
+    /// The system's, where the process has too many mappings.
+    ///
+    /// # Safety
+    /// - nobody writes to them any more.
+    pub(crate) unsafe fn protect(&self, bytes: usize) -> Result<(), Error> {
+        // SAFETY: the pages are the lane's, from a page's address on; the rest is this function's
+        // contract.
+        unsafe { pages::protect(self.base, bytes.next_multiple_of(pages::page_size())) }
+    }
+
     /// Copies the copy, of less than [`SMALL_BYTES`], to `to`, and its pointers with it.
     ///
     /// # Safety

@@ -8,7 +8,7 @@
 
 use super::burial;
 use super::lane::Lane;
-use hh_region::pages::STEP;
+use hh_region::pages::{self, STEP};
 use hh_region::sync::process::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use hh_region::{Claim, Error};
 use std::ptr::null_mut;
@@ -159,6 +159,22 @@ impl Lanes {
                 return;
             }
             ground = *older;
+        }
+    }
+
+    /// The same for pages that can only be read.
+    ///
+    /// # Safety
+    /// - as for [`Lanes::bury`].
+    pub(crate) unsafe fn bury_protected(&self, base: usize, bytes: usize) {
+        // What isn't replaced is written to; where that can't be, it stays as it is.
+        // SAFETY: by this function's contract; afterwards it is tombstones, which nobody writes to.
+        unsafe {
+            if pages::unprotect(base, bytes).is_ok() {
+                self.bury(base, bytes);
+                // Those that stay in memory go back to being one mapping with their neighbours.
+                let _ = pages::protect(base, bytes);
+            }
         }
     }
 

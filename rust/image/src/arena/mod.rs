@@ -48,6 +48,8 @@ pub struct Extent {
     /// The bytes of the copy: headers, fields, data of bigarrays. 0 where nothing had to be
     /// copied.
     pub bytes: usize,
+    /// Whether its pages can only be read: then they are its alone.
+    pub protected: bool,
 }
 
 /// What an arena holds, in bytes.
@@ -65,6 +67,9 @@ pub struct Usage {
 #[derive(Debug)]
 pub struct Arena {
     lanes: Lanes,
+    /// Lanes of graphs that can only be read: beside each other, so that the kernel keeps one
+    /// mapping for all that lie in a row.
+    protected: Lanes,
     small: Locked<Small>,
     tables: Pool,
 }
@@ -98,6 +103,7 @@ impl Arena {
     pub(crate) const fn with_lanes_of(lengths: &'static [usize]) -> Arena {
         Arena {
             lanes: Lanes::new(lengths),
+            protected: Lanes::new(lengths),
             small: Locked::new(Small::new()),
             tables: Pool::new(),
         }
@@ -116,23 +122,61 @@ impl Arena {
         source: &R,
         policy: &Policy,
     ) -> Result<Placed, CopyError> {
-        if !is_block(root) {
-            return Ok(Placed {
-                root,
-                extent: Extent { base: 0, bytes: 0 },
-            });
+        // SAFETY: by this function's contract.
+        unsafe {
+            self.place_among(&self.lanes, root, |lane| {
+                self.place_in(lane, root, source, policy)
+            })
         }
-        let mut lane = self.lanes.take().map_err(CopyError::System)?;
+    }
+
+    /// As [`Arena::place`], into whole pages that can only be read: a store to the graph kills the
+    /// process (SIGSEGV).
+    ///
+    /// # Errors
+    /// As for that; also where the system refuses to protect the pages.
+    ///
+    /// # Safety
+    /// - as for [`hh_graph::copy()`].
+    pub unsafe fn place_protected<R: Source>(
+        &self,
+        root: usize,
+        source: &R,
+        policy: &Policy,
+    ) -> Result<Placed, CopyError> {
+        // SAFETY: by this function's contract.
+        unsafe {
+            self.place_among(&self.protected, root, |lane| {
+                self.place_protected_in(lane, root, source, policy)
+            })
+        }
+    }
+
+    /// What `place` answers in a lane of `lanes` that has room.
+    fn place_among(
+        &self,
+        lanes: &Lanes,
+        root: usize,
+        place: impl Fn(&mut Lane) -> Result<Placed, CopyError>,
+    ) -> Result<Placed, CopyError> {
+        if !is_block(root) {
+            let extent = Extent {
+                base: 0,
+                bytes: 0,
+                protected: false,
+            };
+            return Ok(Placed { root, extent });
+        }
+        let mut lane = lanes.take().map_err(CopyError::System)?;
         loop {
-            // SAFETY: by this function's contract.
-            match unsafe { self.place_in(&mut lane, root, source, policy) } {
+            match place(&mut lane) {
                 // A lane that is used up: once more in a new one.
                 Err(CopyError::Full) if !lane.is_fresh() => {
                     lane.retire();
-                    lane = self.lanes.make().map_err(CopyError::System)?;
+                    lane = lanes.make().map_err(CopyError::System)?;
                 }
                 answer => {
-                    self.lanes.put(lane);
+                    lanes.put(lane);
                     return match answer {
                         Err(CopyError::Full) => Err(CopyError::TooLarge),
                         answer => answer,
@@ -159,6 +203,7 @@ impl Arena {
         let staged = Extent {
             base: space.base(),
             bytes: made.bytes,
+            protected: false,
         };
         if made.bytes >= SMALL_BYTES {
             space.commit(made.bytes);
@@ -186,7 +231,39 @@ impl Arena {
             extent: Extent {
                 base,
                 bytes: made.bytes,
+                protected: false,
             },
+        })
+    }
+
+    /// # Safety
+    /// - as for [`hh_graph::copy()`].
+    unsafe fn place_protected_in<R: Source>(
+        &self,
+        lane: &mut Lane,
+        root: usize,
+        source: &R,
+        policy: &Policy,
+    ) -> Result<Placed, CopyError> {
+        let mut space = LaneSpace::new(lane);
+        // SAFETY: by this function's contract.
+        let made = self
+            .tables
+            .with(|tables| unsafe { copy(root, &mut space, source, policy, tables) })?;
+        let extent = Extent {
+            base: space.base(),
+            bytes: made.bytes,
+            protected: made.bytes > 0,
+        };
+        if made.bytes > 0 {
+            // Before they count as used: what can't be protected is as good as never placed.
+            // SAFETY: the pages hold this copy alone, which nobody writes to any more.
+            unsafe { space.protect(made.bytes) }.map_err(CopyError::System)?;
+            space.commit(made.bytes);
+        }
+        Ok(Placed {
+            root: made.root,
+            extent,
         })
     }
 
@@ -203,11 +280,19 @@ impl Arena {
     /// - `extent` was placed by this arena and hasn't been deleted;
     /// - nobody reads the graph any more.
     pub unsafe fn delete(&self, extent: Extent) {
-        let Extent { base, bytes } = extent;
+        let Extent {
+            base,
+            bytes,
+            protected,
+        } = extent;
         if bytes == 0 {
             return;
         }
-        if bytes < SMALL_BYTES {
+        if protected {
+            let bytes = bytes.next_multiple_of(pages::page_size());
+            // SAFETY: the pages are this graph's alone, which nobody reads.
+            unsafe { self.protected.bury_protected(base, bytes) };
+        } else if bytes < SMALL_BYTES {
             // SAFETY: the words are this graph's, which nobody reads.
             unsafe { burial::fill(base, bytes) };
             self.small.lock().give_back(base, bytes / WORD);
