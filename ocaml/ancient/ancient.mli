@@ -78,9 +78,15 @@ val follow : 'a ancient -> 'a
       ["deleted"] if it was deleted, or if [p] is of a file that is detached. *)
 
 val delete : 'a ancient -> unit
-(** [delete p] gives the value's memory back at once. Whatever other ancient values the
-    value referred to stay. The caller promises that nobody reads the value any more, in
-    any domain; values that were copied out of it are the collector's, and unharmed.
+(** [delete p] gives the value's memory back at once: whole pages of it, that is. Where a
+    value shares a page with others (those of less than 4,096 bytes, and those of up to 16
+    KB that would leave more than a fifth of their pages empty), the page goes with the
+    last of them; and where some 8,000 gaps among living values have been given back
+    already, further ones stay in memory until a gap beside them can be made larger, or 2
+    MB are dead as a whole: the system allows a process no more. Whatever other ancient
+    values the value referred to stay. The caller promises that nobody reads the value any
+    more, in any domain; values that were copied out of it are the collector's, and
+    unharmed.
 
     A pointer into the value that is left behind somewhere (in a variable, a table, a weak
     pointer) is no danger to the collector, only to a program that reads through it: a

@@ -77,7 +77,7 @@ let few_mappings () =
     done
   in
   each 0 2 (fun n -> Ancient.delete all.(n));
-  check_bool "holes" true (mappings () - before < 10_000);
+  check_bool "holes" true (mappings () - before < 20_000);
   each 1 2 (fun n -> if Ancient.follow all.(n) <> [ n ] then failwith "wrong");
   faults "still protected" (fun () ->
       Obj.set_field (Obj.repr (Ancient.follow all.(99_999))) 0 (Obj.repr 1));

@@ -6,7 +6,7 @@ use hh_graph::header::WORD;
 use hh_graph::{Grow, Space};
 use hh_region::{pages, registry, Claim, Error, Kind, Scan};
 
-use super::SMALL_BYTES;
+use super::shelf::MOST_BYTES as MOST_MOVED;
 
 /// The lengths tried for a lane: a limit on address space may forbid the longer ones.
 pub(crate) const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20];
@@ -125,7 +125,7 @@ impl Lane {
 pub(crate) struct LaneSpace<'a> {
     lane: &'a mut Lane,
     base: usize,
-    pointers: [u64; SMALL_BYTES / WORD / 64],
+    pointers: [u64; MOST_MOVED / WORD / 64],
 }
 
 impl<'a> LaneSpace<'a> {
@@ -134,7 +134,7 @@ impl<'a> LaneSpace<'a> {
         LaneSpace {
             lane,
             base,
-            pointers: [0; SMALL_BYTES / WORD / 64],
+            pointers: [0; MOST_MOVED / WORD / 64],
         }
     }
 
@@ -160,7 +160,7 @@ impl<'a> LaneSpace<'a> {
         unsafe { pages::protect(self.base, bytes.next_multiple_of(pages::page_size())) }
     }
 
-    /// Copies the copy, of less than [`SMALL_BYTES`], to `to`, and its pointers with it.
+    /// Copies the copy, of less than [`MOST_MOVED`], to `to`, and its pointers with it.
     ///
     /// # Safety
     /// - `bytes` bytes at `to` are writable and the caller's.

@@ -4,13 +4,15 @@
 //! Memory is given back by mapping tombstones over it. The kernel allows a process some
 //! 65,000 mappings, so a hole among living graphs gets one of its own only while there are
 //! few; beyond that it is filled with tombstones and stays in memory until the 2 MB around it
-//! are dead as a whole.
+//! are dead as a whole, or until what lies beside it gets a mapping.
 
 use super::burial;
 use super::lane::Lane;
+use super::step::{steps, Step, PAGES};
 use hh_region::pages::{self, STEP};
-use hh_region::sync::process::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use hh_region::sync::process::{AtomicPtr, AtomicUsize, Ordering};
 use hh_region::{Claim, Error};
+use std::ops::Range;
 use std::ptr::null_mut;
 
 /// The lanes kept: as many as OCaml can have domains (`Max_domains_max`), so that none is ever
@@ -22,7 +24,9 @@ const SLOTS: usize = 4096;
 const LONG_LANES: usize = 64;
 
 /// The most holes that have a mapping of their own.
-const MOST_HOLES: usize = 4096;
+const MOST_HOLES: usize = 8192;
+
+const PAGE: usize = 4096;
 
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -35,23 +39,12 @@ pub(crate) struct Lanes {
     lengths: &'static [usize],
 }
 
-/// How much of each 2 MB of a lane is dead.
+/// What is dead in each 2 MB of a lane.
 #[derive(Debug)]
 struct Ground {
     claim: &'static Claim,
-    steps: &'static [AtomicU32],
+    steps: &'static [Step],
     older: *mut Ground,
-}
-
-/// The dead pages of a step stand in the low half of its counter, its holes in the high one.
-const HOLE: u32 = 1 << 16;
-
-/// Counters at 0, for good. Zeroed memory from the allocator: 512 KB of which most is never
-/// touched.
-fn counters(len: usize) -> &'static [AtomicU32] {
-    let zeroes: &'static mut [u32] = vec![0; len].leak();
-    // SAFETY: an atomic has its integer's layout, and the only reference is given up.
-    unsafe { std::slice::from_raw_parts(zeroes.as_mut_ptr().cast(), len) }
 }
 
 impl Lanes {
@@ -115,9 +108,15 @@ impl Lanes {
             all => all,
         };
         let lane = Box::new(Lane::new(lengths)?);
-        let steps = counters(lane.claim().len() / STEP);
+        self.add_ground(lane.claim())?;
+        Ok(lane)
+    }
+
+    /// Has [`Lanes::bury`] bury what lies in a claim, whose memory is mapped in whole steps.
+    pub(crate) fn add_ground(&self, claim: &'static Claim) -> Result<(), Error> {
+        let steps = steps(claim.len() / STEP)?;
         let ground = Ground {
-            claim: lane.claim(),
+            claim,
             steps,
             older: null_mut(),
         };
@@ -132,7 +131,7 @@ impl Lanes {
                 .grounds
                 .compare_exchange(newest, ground, Ordering::AcqRel, Ordering::Acquire)
             {
-                Ok(_) => return Ok(lane),
+                Ok(_) => return Ok(()),
                 Err(other) => newest = other,
             }
         }
@@ -180,7 +179,7 @@ impl Lanes {
 
     /// # Safety
     /// - as for [`Lanes::bury`].
-    unsafe fn bury_in(&self, claim: &Claim, steps: &[AtomicU32], offset: usize, bytes: usize) {
+    unsafe fn bury_in(&self, claim: &Claim, steps: &[Step], offset: usize, bytes: usize) {
         let mut at = offset;
         while at < offset + bytes {
             let step = at / STEP;
@@ -193,42 +192,54 @@ impl Lanes {
 
     /// # Safety
     /// - as for [`Lanes::bury`], and the part lies inside one step.
-    unsafe fn bury_part(&self, claim: &Claim, step: &AtomicU32, offset: usize, bytes: usize) {
-        let pages = (bytes / 4096) as u32;
-        let all = (STEP / 4096) as u32;
-        if pages < all {
+    unsafe fn bury_part(&self, claim: &Claim, step: &Step, offset: usize, bytes: usize) {
+        let first = offset / STEP * STEP;
+        let pages = (offset - first) / PAGE..(offset - first + bytes) / PAGE;
+        let count = pages.len();
+        if count < PAGES {
             // SAFETY: by this function's contract.
-            unsafe { self.make_hole(claim, step, offset, bytes) };
+            unsafe { self.make_hole(claim, step, first, pages) };
         }
-        // AcqRel: whoever makes the step whole has seen the others done with their parts.
-        let before = step.fetch_add(pages, Ordering::AcqRel);
-        if (before % HOLE) + pages != all {
+        let Some(holes) = step.count_dead(count) else {
             return;
-        }
+        };
         // SAFETY: every page of the step is dead.
-        let buried = unsafe { claim.tombstone(offset / STEP * STEP, STEP) };
+        let buried = unsafe { claim.tombstone(first, STEP) };
         if buried.is_ok() {
             // Relaxed: a count that bounds, and orders nothing.
-            self.holes
-                .fetch_sub((before / HOLE) as usize, Ordering::Relaxed);
-        } else if pages == all {
+            self.holes.fetch_sub(holes, Ordering::Relaxed);
+        } else if count == PAGES {
             // SAFETY: this graph's whole step.
             unsafe { burial::fill(claim.base() + offset, bytes) };
         }
     }
 
+    /// Gives pages back, and with them dead ones beside that were kept, if that takes no mapping
+    /// more or there are few; else fills them.
+    ///
     /// # Safety
-    /// - as for [`Lanes::bury_part`].
-    unsafe fn make_hole(&self, claim: &Claim, step: &AtomicU32, offset: usize, bytes: usize) {
-        // Relaxed: counts that bound, and order nothing.
-        let holes = self.holes.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: by the caller's contract.
-        if holes < MOST_HOLES && unsafe { claim.tombstone(offset, bytes) }.is_ok() {
-            step.fetch_add(HOLE, Ordering::Relaxed);
-            return;
+    /// - as for [`Lanes::bury_part`]; the pages are those of the step at `first`.
+    unsafe fn make_hole(&self, claim: &Claim, step: &Step, first: usize, pages: Range<usize>) {
+        let (all, more) = step.hole(&pages);
+        // Relaxed, as below: counts that bound, and order nothing.
+        let few = more <= 0 || self.holes.load(Ordering::Relaxed) < MOST_HOLES;
+        // SAFETY: the pages are dead: the caller's, or full of tombstones that nobody writes to.
+        if few && unsafe { claim.tombstone(first + all.start * PAGE, all.len() * PAGE) }.is_ok() {
+            match more {
+                1 => drop(self.holes.fetch_add(1, Ordering::Relaxed)),
+                -1 => drop(self.holes.fetch_sub(1, Ordering::Relaxed)),
+                _ => {}
+            }
+            step.give_back(all, more);
+        } else {
+            // SAFETY: by the caller's contract.
+            unsafe {
+                burial::fill(
+                    claim.base() + first + pages.start * PAGE,
+                    pages.len() * PAGE,
+                )
+            };
         }
-        self.holes.fetch_sub(1, Ordering::Relaxed);
-        // SAFETY: by the caller's contract.
-        unsafe { burial::fill(claim.base() + offset, bytes) };
+        step.bury(pages);
     }
 }

@@ -1,8 +1,9 @@
 //! The in-process home of marked values: private anonymous memory, so that a forked child has
 //! it copy-on-write.
 //!
-//! Graphs of a page and more get whole pages in a `lane` and addresses that nobody else ever
-//! gets; smaller ones are packed, to the word, into the `small` heap, where the room of a
+//! Graphs of a page and more get addresses that nobody else ever gets: whole pages in a `lane`, or,
+//! where those would stay empty by more than a fifth, room on a `shelf`, where neighbours share
+//! pages. Smaller ones are packed, to the word, into the `small` heap, where the room of a
 //! deleted one waits in a quarantine before it is used again. A graph's size is known only
 //! once it is copied, so each is copied to the end of a lane first; a small one then moves,
 //! which costs little: its pointers were noted while it was copied.
@@ -17,8 +18,10 @@ mod lane;
 mod lanes;
 mod locked;
 mod quarantine;
+mod shelf;
 mod slab;
 mod small;
+mod step;
 
 use hh_graph::header::{is_block, WORD};
 use hh_graph::{copy, CopyError, Policy, Pool, Source};
@@ -205,7 +208,7 @@ impl Arena {
             bytes: made.bytes,
             protected: false,
         };
-        if made.bytes >= SMALL_BYTES {
+        if made.bytes >= SMALL_BYTES && !shelf::fits(made.bytes) {
             space.commit(made.bytes);
             return Ok(Placed {
                 root: made.root,
@@ -218,12 +221,12 @@ impl Arena {
                 extent: staged,
             });
         }
-        let base = self
-            .small
-            .lock()
-            .take(made.bytes / WORD)
-            .map_err(CopyError::System)?;
-        // SAFETY: the small heap has given this graph as many bytes at `base`.
+        let base = match shelf::fits(made.bytes) {
+            true => self.small.lock().shelf.take(made.bytes, &self.lanes),
+            false => self.small.lock().take(made.bytes / WORD),
+        };
+        let base = base.map_err(CopyError::System)?;
+        // SAFETY: the shelf or the small heap has given this graph as many bytes at `base`.
         unsafe { space.move_to(base, made.bytes) };
         let root = made.root - staged.base + base;
         Ok(Placed {
@@ -296,6 +299,12 @@ impl Arena {
             // SAFETY: the words are this graph's, which nobody reads.
             unsafe { burial::fill(base, bytes) };
             self.small.lock().give_back(base, bytes / WORD);
+        } else if shelf::fits(bytes) {
+            let board = self.small.lock().shelf.board_of(base);
+            if let Some(board) = board {
+                // SAFETY: the words are this graph's, which nobody reads.
+                unsafe { board.bury(base, bytes, &self.lanes) };
+            }
         } else {
             let bytes = bytes.next_multiple_of(pages::page_size());
             // SAFETY: the pages are this graph's alone, which nobody reads.

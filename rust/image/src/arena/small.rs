@@ -4,6 +4,7 @@
 use super::lane;
 use super::no_memory;
 use super::quarantine::Quarantine;
+use super::shelf::Shelf;
 use super::slab::{Slab, SLAB_BYTES};
 use super::Usage;
 use hh_graph::header::WORD;
@@ -17,6 +18,8 @@ const EMPTY_PER: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Small {
+    /// Beside the slabs, so that one lock does for both.
+    pub(crate) shelf: Shelf,
     /// By address, but for those of a later claim: see [`Small::slab_of`].
     slabs: Vec<Slab>,
     /// Slabs that held nothing and were given back: tombstones, to be mapped again.
@@ -33,6 +36,7 @@ pub(crate) struct Small {
 impl Small {
     pub(crate) const fn new() -> Small {
         Small {
+            shelf: Shelf::new(),
             slabs: Vec::new(),
             buried: Vec::new(),
             claim: None,
