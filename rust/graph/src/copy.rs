@@ -1,21 +1,22 @@
 //! The one copier: a graph of OCaml values, copied into a space in one pass.
 //!
 //! Breadth first after Cheney (CACM 13/11, 1970): the copy itself is the queue, so nothing
-//! recurses and nothing grows beside it. Every pointer on its way passes a short queue that
-//! has its block asked of the cache in advance. Blocks seen are remembered beside the source
+//! recurses and nothing grows beside it. Blocks seen are remembered beside the source
 //! ([`crate::visited`]); the source is never written. The destination's addresses are known
 //! before the start, so no pointer is touched twice.
+//!
+//! The first 512 blocks are taken one after the other: those of a small value are in the
+//! cache, or soon there. In a larger graph, every pointer on its way passes a short queue
+//! that has its block asked of the cache in advance.
 
-use crate::admit::{admit, Why};
-use crate::fifo::Fifo;
-use crate::header::{self, is_block, tag, WORD};
-use crate::output::{Output, Stop};
-use crate::source::{Outside, Policy, Source};
+use crate::header::{is_block, WORD};
+use crate::output::{Output, Stop, Tail};
+use crate::scan::Scan;
+use crate::source::{Policy, Source};
 use crate::space::Space;
-use crate::tables::Tables;
-use crate::visited::{NoRoom, Visited};
-use crate::word::load;
-use crate::{block, refuse, CopyError};
+use crate::tables::{self, Tables};
+use crate::visited::{NoRoom, Seen, Visited};
+use crate::{refuse, CopyError};
 
 /// A finished copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub struct Copied {
 /// # Errors
 /// - [`CopyError::Refused`]: something that `policy` or `source` doesn't let pass, and the
 ///   path to it;
+/// - [`CopyError::Interrupted`]: `source` said so;
 /// - [`CopyError::Full`]: the space said so;
 /// - [`CopyError::TooLarge`]: more than 28 GB;
 /// - [`CopyError::System`]: the system refused memory.
@@ -65,20 +67,20 @@ pub unsafe fn copy<S: Space, R: Source>(
         });
     }
     let mut copier = Copier {
-        out: Output::new(space),
-        source,
+        output: Output {
+            space,
+            source,
+            error: None,
+        },
         policy,
-        cursor: 0,
-        end: 0,
-        next: 0,
         atoms: None,
     };
     // SAFETY: by this function's contract.
     match unsafe { copier.run(root, tables) } {
-        Ok(root) => Ok(Copied {
+        Ok((root, tail)) => Ok(Copied {
             root,
-            bytes: copier.out.bytes(),
-            blocks: copier.out.blocks,
+            bytes: tail.free,
+            blocks: tail.blocks as usize,
         }),
         Err(Stop::Refused(why, block)) => {
             // SAFETY: by this function's contract.
@@ -86,25 +88,22 @@ pub unsafe fn copy<S: Space, R: Source>(
             Err(CopyError::Refused(refusal))
         }
         Err(Stop::Full) => Err(CopyError::Full),
+        Err(Stop::Interrupted) => Err(CopyError::Interrupted),
         Err(Stop::TooLarge | Stop::SmallTable) => Err(CopyError::TooLarge),
-        Err(Stop::System) => Err(copier
-            .out
-            .error
-            .take()
-            .map_or(CopyError::Full, CopyError::System)),
+        Err(Stop::System) => {
+            let error = copier.output.error.take();
+            Err(error.map_or(CopyError::Full, CopyError::System))
+        }
     }
 }
 
-struct Copier<'a, S, R> {
-    out: Output<'a, S>,
-    source: &'a R,
-    policy: &'a Policy,
-    /// The fields being scanned, and the header behind them.
-    cursor: usize,
-    end: usize,
-    next: usize,
+/// One copy under way: what its loops need now and then. The numbers they need all the time
+/// are in a [`Scan`].
+pub(crate) struct Copier<'a, S, R> {
+    pub(crate) output: Output<'a, S, R>,
+    pub(crate) policy: &'a Policy,
     /// Where blocks of no fields are, by tag; 0 for none.
-    atoms: Option<Box<[usize; 256]>>,
+    pub(crate) atoms: Option<Box<[usize; 256]>>,
 }
 
 impl<S: Space, R: Source> Copier<'_, S, R> {
@@ -112,185 +111,50 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
     ///
     /// # Safety
     /// - as for [`copy`].
-    unsafe fn run(&mut self, root: usize, tables: &mut Tables) -> Result<usize, Stop> {
-        tables.begin();
-        self.out.reserve(0)?;
-        if self.source.keep(root) {
-            return Ok(root);
+    unsafe fn run(&mut self, root: usize, tables: &mut Tables) -> Result<(usize, Tail), Stop> {
+        let tail = self.output.tail()?;
+        if self.output.source.keep(root) {
+            return Ok((root, tail));
         }
-        let spot = tables.small.spot(root);
+        let small = &mut tables.small;
+        small.begin();
         // SAFETY: by this function's contract.
-        let answer = unsafe { self.resolve(root, spot, &mut tables.small)? };
-        let mut fifo = Fifo::new();
-        // SAFETY: by this function's contract.
-        match unsafe { self.scan(&mut fifo, &mut tables.small) } {
-            Err(Stop::SmallTable) => {}
-            Err(stop) => return Err(stop),
-            Ok(()) => return Ok(answer),
+        unsafe {
+            let (answer, scan) = self.copy_small(root, small, tail)?;
+            let whole = scan.is_done();
+            let tail = if whole {
+                scan.tail
+            } else {
+                self.run_large(tables, scan)?
+            };
+            Ok((answer, tail))
         }
-        let (small, shadow) = match tables.shadow() {
-            Ok(both) => both,
-            Err(error) => return Err(self.out.failed(error)),
+    }
+
+    /// Goes on from `scan` with the shadow; the tail at the end.
+    ///
+    /// # Safety
+    /// - as for [`copy`].
+    #[inline(never)]
+    unsafe fn run_large(&mut self, tables: &mut Tables, mut scan: Scan) -> Result<Tail, Stop> {
+        let mut shadow = match tables::take_shadow() {
+            Ok(shadow) => shadow,
+            Err(error) => return Err(self.output.failed(error)),
         };
         // A table that can't take these is too small for the rest: an error either way.
-        let moved = small.drain().try_for_each(|(block, offset)| {
-            let spot = shadow.spot(block);
-            shadow.insert(spot, block, offset)
+        let moved = tables.small.drain().try_for_each(|(block, offset)| {
+            if let Seen::Never(entry) = shadow.look(block, 0)? {
+                shadow.enter(entry, block, offset);
+            }
+            Ok::<(), NoRoom>(())
         });
-        let mut fifo = fifo.moved(shadow);
         let scanned = match moved {
             // SAFETY: by this function's contract.
-            Ok(()) => unsafe { self.scan(&mut fifo, shadow) },
-            Err(_) => Err(Stop::TooLarge),
+            Ok(()) => unsafe { self.scan_large(&mut *shadow, &mut scan) },
+            Err(no_room) => Err(Stop::from(no_room)),
         };
-        tables.end(self.out.bytes());
-        scanned.map(|()| answer)
-    }
-
-    /// Scans the copy until it holds no pointer to the source any more.
-    ///
-    /// # Safety
-    /// - as for [`copy`].
-    unsafe fn scan<V: Visited>(
-        &mut self,
-        fifo: &mut Fifo<V::Spot>,
-        table: &mut V,
-    ) -> Result<(), Stop> {
-        loop {
-            while self.cursor < self.end {
-                // SAFETY: `cursor < end <= free`: a word written by this copy.
-                let value = unsafe { self.out.read(self.cursor) };
-                if is_block(value) {
-                    if self.source.keep(value) {
-                        self.out.pointer(self.cursor);
-                    } else {
-                        if fifo.is_full() {
-                            // SAFETY: by this function's contract.
-                            unsafe { self.settle_first(fifo, table)? };
-                        }
-                        fifo.push(self.cursor, value, table);
-                    }
-                }
-                self.cursor += 1;
-            }
-            if self.next < self.out.free() {
-                self.enter_next_block();
-            } else if fifo.first().is_some() {
-                // SAFETY: by this function's contract.
-                unsafe { self.settle_first(fifo, table)? };
-            } else {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Moves on to the values of the block whose header is at `next`.
-    #[inline(always)]
-    fn enter_next_block(&mut self) {
-        let field0 = self.next + 1;
-        // SAFETY: `next < free`, and a closure has been written up to its second field: this
-        // copy put whole blocks there.
-        let (header, info) = unsafe {
-            let header = self.out.read(self.next);
-            (header, || self.out.read(field0 + 1))
-        };
-        let values = block::values(header, info);
-        self.cursor = field0 + values.start;
-        self.end = field0 + values.end;
-        self.next = field0 + header::wosize(header);
-    }
-
-    /// Replaces the oldest pointer of the queue by what it becomes in the copy.
-    ///
-    /// # Safety
-    /// - as for [`copy`].
-    #[inline(always)]
-    unsafe fn settle_first<V: Visited>(
-        &mut self,
-        fifo: &mut Fifo<V::Spot>,
-        table: &mut V,
-    ) -> Result<(), Stop> {
-        let Some(first) = fifo.first() else {
-            return Ok(());
-        };
-        // SAFETY: by this function's contract; the word is one that `scan` has read.
-        unsafe {
-            let value = self.resolve(first.value, first.spot, table)?;
-            self.out.write(first.word, value);
-        }
-        self.out.pointer(first.word);
-        fifo.pop();
-        Ok(())
-    }
-
-    /// What a pointer to the source becomes: a pointer to the block's copy, made now if this
-    /// is the first to it, or itself if the block is kept.
-    ///
-    /// # Safety
-    /// - as for [`copy`], for `value`, a pointer.
-    #[inline(always)]
-    unsafe fn resolve<V: Visited>(
-        &mut self,
-        value: usize,
-        spot: V::Spot,
-        table: &mut V,
-    ) -> Result<usize, Stop> {
-        // SAFETY: a value that is a pointer has a header before it.
-        let mut header = unsafe { load(value - WORD) };
-        let (mut block, mut spot) = (value, spot);
-        if header::tag(header) == tag::INFIX {
-            block -= header::wosize(header) * WORD;
-            // SAFETY: an infix header tells the way back to its closure.
-            header = unsafe { load(block - WORD) };
-            spot = table.spot(block);
-        }
-        if header::wosize(header) == 0 {
-            // Before the table is asked: atoms are 8 bytes apart.
-            return self.resolve_atom(value, header);
-        }
-        if let Some(offset) = table.find(spot, block) {
-            return Ok(self.out.address(offset) + (value - block));
-        }
-        // A continuation being scanned has that colour for a moment.
-        let outside = header::is_outside(header) && header::tag(header) != tag::CONT;
-        if outside && self.source.outside(block, header) == Outside::Keep {
-            return Ok(value);
-        }
-        // SAFETY: a readable block with this header.
-        let shape = unsafe { admit(block, header, self.source, self.policy) };
-        let shape = shape.map_err(|why| Stop::Refused(why, value))?;
-        let offset = self.out.free() + 1;
-        table
-            .insert(spot, block, offset)
-            .map_err(|no_room| match no_room {
-                NoRoom::Small => Stop::SmallTable,
-                NoRoom::Shadow => Stop::TooLarge,
-            })?;
-        // SAFETY: a readable block with this header, of that shape.
-        unsafe { self.out.take(block, header, shape)? };
-        Ok(self.out.address(offset) + (value - block))
-    }
-
-    /// What a pointer to a block of no fields becomes. One copy per tag will do: nothing tells
-    /// two of them apart but their addresses.
-    #[cold]
-    fn resolve_atom(&mut self, value: usize, header: usize) -> Result<usize, Stop> {
-        if header::is_outside(header) && self.source.outside(value, header) == Outside::Keep {
-            return Ok(value);
-        }
-        if !self.policy.atoms {
-            return Err(Stop::Refused(Why::Atom, value));
-        }
-        let tag = header::tag(header);
-        let atoms = self.atoms.get_or_insert_with(|| Box::new([0; 256]));
-        if atoms[tag as usize] == 0 {
-            atoms[tag as usize] = self.out.free() + 1;
-            let at = self.out.reserve(1)?;
-            self.out.blocks += 1;
-            // SAFETY: `reserve` has made room for a header at `at`.
-            unsafe { self.out.write(at, header::outside(0, tag)) };
-        }
-        let offset = self.atoms.as_ref().map_or(0, |atoms| atoms[tag as usize]);
-        Ok(self.out.address(offset))
+        shadow.end(scan.tail.free / WORD);
+        tables::put_shadow(shadow);
+        scanned.map(|()| scan.tail)
     }
 }

@@ -10,8 +10,8 @@ const LENGTH: usize = 32;
 /// A pointer in the copy that still leads to the source.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pending<P> {
-    /// Where it stands, in words from the start of the copy.
-    pub(crate) word: usize,
+    /// Where it stands, in bytes from the start of the copy.
+    pub(crate) at: usize,
     /// What it is.
     pub(crate) value: usize,
     /// The table's spot for it.
@@ -41,12 +41,12 @@ impl<P: Copy + Default> Fifo<P> {
 
     /// Enters a pointer, and asks the cache for the block and its entry in the table.
     #[inline(always)]
-    pub(crate) fn push<V: Visited<Spot = P>>(&mut self, word: usize, value: usize, table: &V) {
+    pub(crate) fn push<V: Visited<Spot = P>>(&mut self, at: usize, value: usize, table: &V) {
         debug_assert!(!self.is_full());
         prefetch(value.wrapping_sub(WORD));
         prefetch(value.wrapping_add(7 * WORD));
         let spot = table.spot(value);
-        self.ring[(self.first + self.len) % LENGTH] = Pending { word, value, spot };
+        self.ring[(self.first + self.len) % LENGTH] = Pending { at, value, spot };
         self.len += 1;
     }
 
@@ -61,15 +61,5 @@ impl<P: Copy + Default> Fifo<P> {
     pub(crate) fn pop(&mut self) {
         self.first = (self.first + 1) % LENGTH;
         self.len -= 1;
-    }
-
-    /// The same queue for another table.
-    pub(crate) fn moved<V: Visited>(&self, table: &V) -> Fifo<V::Spot> {
-        let mut moved = Fifo::new();
-        for n in 0..self.len {
-            let Pending { word, value, .. } = self.ring[(self.first + n) % LENGTH];
-            moved.push(word, value, table);
-        }
-        moved
     }
 }

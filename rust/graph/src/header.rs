@@ -69,6 +69,12 @@ pub const fn outside(wosize_words: usize, tag: u8) -> usize {
     (wosize_words << 10) | NOT_MARKABLE | tag as usize
 }
 
+/// What the header of a block becomes where the block is copied to: that of a block outside
+/// the OCaml heap, of the same size and tag.
+pub const fn placed(header: usize) -> usize {
+    header & WOSIZE_MASK | NOT_MARKABLE
+}
+
 /// The number of fields; for an infix header, the words back to its closure.
 pub const fn wosize(header: usize) -> usize {
     (header & WOSIZE_MASK) >> 10
@@ -107,6 +113,7 @@ mod tests {
         assert!(is_outside(header));
         assert!(!is_outside(header & !0x100));
         assert_eq!(outside(1, tag::ABSTRACT), TOMBSTONE);
+        assert_eq!(placed(header & !0x200), header);
     }
 
     #[test]

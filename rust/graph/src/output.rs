@@ -2,17 +2,23 @@
 //! block gets there. What is copied, and why, is decided in [`crate::copy()`].
 
 use crate::admit::{Shape, Why};
+use crate::block;
 use crate::custom::bigarray;
 use crate::header::{self, tag, WORD};
+use crate::resolve::New;
 use crate::shadow::MOST_BYTES;
+use crate::source::Source;
 use crate::space::{Grow, Space};
-use crate::word::load;
+use crate::visited::NoRoom;
+use crate::word::{copy_few, copy_words};
 
 /// Why the loop ended early. Small, so that results travel in registers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stop {
     /// The small table is full; the copier can go on with the shadow.
     SmallTable,
+    /// The source asked for it.
+    Interrupted,
     Full,
     TooLarge,
     /// With the error in the output.
@@ -20,47 +26,79 @@ pub(crate) enum Stop {
     Refused(Why, usize),
 }
 
-/// The copy so far. Words are counted from its start.
-pub(crate) struct Output<'a, S> {
-    space: &'a mut S,
-    /// Where word 0 is written.
-    base: *mut usize,
-    /// What readers will see as its address.
-    target: usize,
-    /// Words written, and words that may be.
-    free: usize,
-    limit: usize,
-    pub(crate) blocks: usize,
-    pub(crate) error: Option<hh_region::Error>,
+impl From<NoRoom> for Stop {
+    fn from(no_room: NoRoom) -> Stop {
+        match no_room {
+            NoRoom::Small => Stop::SmallTable,
+            NoRoom::Shadow => Stop::TooLarge,
+        }
+    }
 }
 
-impl<'a, S: Space> Output<'a, S> {
-    pub(crate) fn new(space: &'a mut S) -> Output<'a, S> {
-        Output {
-            base: space.start() as *mut usize,
-            target: space.target(),
-            space,
-            free: 0,
-            limit: 0,
-            blocks: 0,
-            error: None,
+/// The source is asked whether to go on after so many bytes copied…
+const BYTES_COPIED: usize = 1 << 20;
+/// …and, where these are copied in one piece, the piece is that long.
+const LONG_BYTES: usize = BYTES_COPIED / 2;
+
+/// The written end of the copy: numbers that the loop holds in registers, so they are apart
+/// from what is needed now and then ([`Output`]). Offsets are in bytes, from the copy's start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tail {
+    /// Where the copy is written.
+    base: *mut u8,
+    /// What readers will see as its address.
+    target: usize,
+    /// Bytes written, and bytes that may be before [`Output::room`] is asked.
+    pub(crate) free: usize,
+    limit: usize,
+    /// No more than the copy has pairs of words.
+    pub(crate) blocks: u32,
+}
+
+/// What changes of a tail. (Less to hand back: what doesn't change stays in registers.)
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    free: usize,
+    limit: usize,
+    blocks: u32,
+}
+
+impl Tail {
+    pub(crate) fn end(&self) -> End {
+        let &Tail {
+            free,
+            limit,
+            blocks,
+            ..
+        } = self;
+        End {
+            free,
+            limit,
+            blocks,
         }
     }
 
-    /// The words written.
     #[inline(always)]
-    pub(crate) fn free(&self) -> usize {
-        self.free
+    pub(crate) fn set_end(&mut self, end: End) {
+        self.free = end.free;
+        self.limit = end.limit;
+        self.blocks = end.blocks;
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.free * WORD
+    /// The address that readers will see of an offset.
+    #[inline(always)]
+    pub(crate) fn address(&self, at: usize) -> usize {
+        self.target + at
     }
 
-    /// The address that readers will see of a word.
+    /// Where the word at an offset is written.
+    ///
+    /// # Safety
+    /// - it has been reserved.
     #[inline(always)]
-    pub(crate) fn address(&self, word: usize) -> usize {
-        self.target + word * WORD
+    pub(crate) unsafe fn word(&self, at: usize) -> *mut usize {
+        // SAFETY: below `free` by contract, so inside what the space gave.
+        unsafe { self.base.add(at).cast() }
     }
 
     /// A word of the copy.
@@ -68,9 +106,9 @@ impl<'a, S: Space> Output<'a, S> {
     /// # Safety
     /// - it has been written.
     #[inline(always)]
-    pub(crate) unsafe fn read(&self, word: usize) -> usize {
-        // SAFETY: below `free` by contract, so inside what the space gave.
-        unsafe { self.base.add(word).read() }
+    pub(crate) unsafe fn read(&self, at: usize) -> usize {
+        // SAFETY: by this function's contract.
+        unsafe { self.word(at).read() }
     }
 
     /// Writes a word of the copy.
@@ -78,125 +116,154 @@ impl<'a, S: Space> Output<'a, S> {
     /// # Safety
     /// - it has been reserved.
     #[inline(always)]
-    pub(crate) unsafe fn write(&mut self, word: usize, value: usize) {
-        // SAFETY: below `free` by contract, so inside what the space gave.
-        unsafe { self.base.add(word).write(value) }
+    pub(crate) unsafe fn write(&mut self, at: usize, value: usize) {
+        // SAFETY: by this function's contract.
+        unsafe { self.word(at).write(value) }
     }
 
-    /// Tells the space of a pointer.
-    #[inline(always)]
-    pub(crate) fn pointer(&mut self, word: usize) {
-        self.space.pointer(word);
-    }
-
-    /// Copies one block to the end of the copy.
+    /// What is scanned of a block of the copy, by its offset.
     ///
     /// # Safety
-    /// - `block` is a readable block with this header, whose shape [`crate::admit::admit`] told.
+    /// - a block of the copy begins there.
     #[inline(always)]
-    pub(crate) unsafe fn take(
-        &mut self,
-        block: usize,
-        header: usize,
-        shape: Shape,
-    ) -> Result<(), Stop> {
-        let (wosize, tag) = (header::wosize(header), header::tag(header));
-        let at = self.reserve(1 + wosize)?;
-        self.blocks += 1;
-        // SAFETY: `reserve` has made room for header and fields at `at`; the block has as many
-        // fields, readable; the two don't overlap, for the room is nobody else's.
-        unsafe {
-            let to = self.base.add(at);
-            to.write(header::outside(wosize, tag));
-            let to = to.add(1);
-            if header::is_scannable(tag) || wosize < 16 {
-                for field in 0..wosize {
-                    to.add(field).write(load(block + field * WORD));
-                }
-            } else {
-                // Bytes and floats, which may tear where others write them meanwhile.
-                std::ptr::copy_nonoverlapping(block as *const usize, to, wosize);
-            }
-            match shape {
-                Shape::Plain => Ok(()),
-                Shape::Operations(operations) => {
-                    to.write(operations);
-                    Ok(())
-                }
-                Shape::Bigarray(bytes, operations) => {
-                    if operations != 0 {
-                        to.write(operations);
-                    }
-                    self.take_data(at + 1, bytes)
-                }
-            }
+    pub(crate) unsafe fn values(&self, at: usize) -> New {
+        // SAFETY: by this function's contract; a closure has been written up to its second
+        // field: the copy is made of whole blocks.
+        let (header, info) = unsafe { (self.read(at), || self.read(at + 2 * WORD)) };
+        let values = block::values(header, info);
+        let field0 = at + WORD;
+        New {
+            first: field0 + values.start * WORD,
+            end: field0 + values.end * WORD,
+            any: usize::from(!values.is_empty()),
         }
     }
 
-    /// Copies the data of the bigarray whose copy's fields begin at word `field0` into a
-    /// block of its own behind it, and makes them the copy's.
+    /// Whether there is room for a block of `wosize` fields.
+    #[inline(always)]
+    pub(crate) fn has_room(&self, wosize: usize) -> bool {
+        self.free + (1 + wosize) * WORD <= self.limit
+    }
+
+    /// Makes place for a block at the end of the copy: writes its header only.
     ///
     /// # Safety
-    /// - the words are a copied bigarray with `bytes` bytes of data, readable.
-    #[cold]
-    unsafe fn take_data(&mut self, field0: usize, bytes: usize) -> Result<(), Stop> {
-        let wosize = bytes.div_ceil(WORD);
-        let at = self.reserve(1 + wosize)?;
+    /// - there is room for it.
+    #[inline(always)]
+    pub(crate) unsafe fn begin(&mut self, header: usize) {
+        // SAFETY: there is room.
+        unsafe { self.word(self.free).write(header::placed(header)) };
+        self.free += (1 + header::wosize(header)) * WORD;
         self.blocks += 1;
-        // SAFETY: `reserve` has made room for header and data at `at`; a bigarray has five
-        // fields and more; its data are readable by contract. Where the length is no multiple
-        // of 8, the last word is written first, so that no byte of it is left as it was.
-        unsafe {
-            let array = self.base.add(field0);
-            let from = array.add(bigarray::DATA).read() as *const u8;
-            let to = self.base.add(at);
-            to.write(header::outside(wosize, tag::ABSTRACT));
-            if wosize > 0 {
-                to.add(wosize).write(0);
-                std::ptr::copy_nonoverlapping(from, to.add(1).cast(), bytes);
-            }
-            array
-                .add(bigarray::DATA)
-                .write(self.target + (at + 1) * WORD);
-            array.add(bigarray::PROXY).write(0);
-            let flags = array.add(bigarray::FLAGS).read();
-            array
-                .add(bigarray::FLAGS)
-                .write(flags & !bigarray::OWNERSHIP);
-        }
-        self.space.pointer(field0 + bigarray::DATA);
-        Ok(())
     }
 
-    /// Takes `words` words at the end of the copy; the index of the first.
+    /// Copies a block of one to [`FEW`] words to the end of the copy.
+    ///
+    /// # Safety
+    /// - `block` is a readable block with this header;
+    /// - there is room for it.
     #[inline(always)]
-    pub(crate) fn reserve(&mut self, words: usize) -> Result<usize, Stop> {
-        let at = self.free;
-        let end = at + words; // sizes of blocks have 54 bits
-        if end > self.limit || self.limit == 0 {
-            self.grow(end)?;
+    pub(crate) unsafe fn take(&mut self, block: usize, header: usize) {
+        // SAFETY: there is room for header and fields; the block has as many fields, readable;
+        // the two don't overlap, for the room is nobody else's.
+        unsafe {
+            let to = self.word(self.free + WORD);
+            self.begin(header);
+            copy_few(block, to, header::wosize(header));
         }
-        self.free = end;
+    }
+}
+
+/// Copies `count` fields, at least one, of a block with this header.
+///
+/// # Safety
+/// - as for [`copy_words`].
+#[inline(always)]
+unsafe fn copy_fields(from: usize, to: *mut usize, count: usize, header: usize) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if header::is_scannable(header::tag(header)) {
+            copy_words(from, to, count);
+        } else {
+            // Bytes and floats, which may tear where others write them meanwhile.
+            std::ptr::copy_nonoverlapping(from as *const usize, to, count);
+        }
+    }
+}
+
+/// What the copy is written to, and who decides whether it goes on.
+pub(crate) struct Output<'a, S, R> {
+    pub(crate) space: &'a mut S,
+    pub(crate) source: &'a R,
+    pub(crate) error: Option<hh_region::Error>,
+}
+
+impl<S: Space, R: Source> Output<'_, S, R> {
+    /// The start of the copy.
+    #[inline(always)]
+    pub(crate) fn tail(&mut self) -> Result<Tail, Stop> {
+        let given = self.space.ensure(0).map_err(|grow| self.no_room(grow))?;
+        Ok(Tail {
+            base: self.space.start() as *mut u8,
+            target: self.space.target(),
+            free: 0,
+            limit: given.min(BYTES_COPIED),
+            blocks: 0,
+        })
+    }
+
+    /// Takes room for a block of `wosize` fields at the end of the copy; its offset.
+    pub(crate) fn reserve(&mut self, tail: &mut Tail, wosize: usize) -> Result<usize, Stop> {
+        let at = tail.free;
+        if wosize >= MOST_BYTES / WORD {
+            return Err(Stop::TooLarge);
+        }
+        let end = at + (1 + wosize) * WORD;
+        if end > tail.limit {
+            tail.limit = self.room(at, end)?;
+        }
+        tail.free = end;
+        tail.blocks += 1;
         Ok(at)
     }
 
+    /// Room for `end` bytes, `free` of them written: how many may be before this is asked
+    /// again.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, words: usize) -> Result<(), Stop> {
-        if words > MOST_BYTES / WORD {
+    fn room(&mut self, free: usize, end: usize) -> Result<usize, Stop> {
+        if end > MOST_BYTES {
             return Err(Stop::TooLarge);
         }
-        match self.space.ensure(words * WORD) {
-            Ok(bytes) => {
-                assert!(
-                    bytes / WORD >= words,
-                    "a space that gives less than was asked for"
-                );
-                self.limit = bytes / WORD;
-                Ok(())
-            }
-            Err(Grow::Full) => Err(Stop::Full),
-            Err(Grow::System(error)) => Err(self.failed(error)),
+        if free > 0 {
+            self.pause()?;
+        }
+        let given = self.space.ensure(end).map_err(|grow| self.no_room(grow))?;
+        assert!(given >= end, "a space that gives less than was asked for");
+        Ok(given.min(end.max(free + BYTES_COPIED)))
+    }
+
+    #[cold]
+    fn no_room(&mut self, grow: Grow) -> Stop {
+        match grow {
+            Grow::Full => Stop::Full,
+            Grow::System(error) => self.failed(error),
+        }
+    }
+
+    /// Tells the space of a pointer in the copy, at this offset.
+    #[inline(always)]
+    pub(crate) fn pointer(&mut self, at: usize) {
+        self.space.pointer(at / WORD);
+    }
+
+    /// Lets the source do what it has to from time to time.
+    #[inline(always)]
+    pub(crate) fn pause(&self) -> Result<(), Stop> {
+        if self.source.pause() {
+            Ok(())
+        } else {
+            Err(Stop::Interrupted)
         }
     }
 
@@ -204,5 +271,89 @@ impl<'a, S: Space> Output<'a, S> {
     pub(crate) fn failed(&mut self, error: hh_region::Error) -> Stop {
         self.error = Some(error);
         Stop::System
+    }
+
+    /// Copies one block of any admitted shape to the end of the copy.
+    ///
+    /// # Safety
+    /// - `block` is a readable block with this header, whose shape [`crate::admit::admit`] told.
+    pub(crate) unsafe fn take(
+        &mut self,
+        tail: &mut Tail,
+        block: usize,
+        header: usize,
+        shape: Shape,
+    ) -> Result<(), Stop> {
+        let wosize = header::wosize(header);
+        let at = self.reserve(tail, wosize)?;
+        let field0 = at + WORD;
+        // SAFETY: `reserve` has made room for header and fields at `at`; the block has as many
+        // fields, readable; the two don't overlap, for the room is nobody else's.
+        unsafe {
+            tail.write(at, header::placed(header));
+            let mut done = 0;
+            while done < wosize {
+                let piece = (wosize - done).min(LONG_BYTES / WORD);
+                let to = tail.word(field0 + done * WORD);
+                copy_fields(block + done * WORD, to, piece, header);
+                done += piece;
+                if done < wosize {
+                    self.pause()?;
+                }
+            }
+            match shape {
+                Shape::Plain => {}
+                Shape::Operations(operations) => tail.write(field0, operations),
+                Shape::Bigarray(bytes, operations) => {
+                    if operations != 0 {
+                        tail.write(field0, operations);
+                    }
+                    self.take_data(tail, field0, bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the data of the bigarray whose copy's fields begin at `field0` into a block of
+    /// its own behind it, and makes them the copy's.
+    ///
+    /// # Safety
+    /// - the words are a copied bigarray with `bytes` bytes of data, readable.
+    unsafe fn take_data(
+        &mut self,
+        tail: &mut Tail,
+        field0: usize,
+        bytes: usize,
+    ) -> Result<(), Stop> {
+        let wosize = bytes.div_ceil(WORD);
+        let at = self.reserve(tail, wosize)?;
+        let field = |number| field0 + number * WORD;
+        // SAFETY: `reserve` has made room for header and data at `at`; a bigarray has five
+        // fields and more; its data are readable by contract. Where the length is no multiple
+        // of 8, the last word is written first, so that no byte of it is left as it was.
+        unsafe {
+            tail.write(at, header::outside(wosize, tag::ABSTRACT));
+            if wosize > 0 {
+                tail.write(at + wosize * WORD, 0);
+            }
+            let from = tail.read(field(bigarray::DATA)) as *const u8;
+            let to: *mut u8 = tail.base.add(at + WORD);
+            let mut done = 0;
+            while done < bytes {
+                let piece = (bytes - done).min(LONG_BYTES);
+                std::ptr::copy_nonoverlapping(from.add(done), to.add(done), piece);
+                done += piece;
+                if done < bytes {
+                    self.pause()?;
+                }
+            }
+            tail.write(field(bigarray::DATA), tail.address(at + WORD));
+            tail.write(field(bigarray::PROXY), 0);
+            let flags = tail.read(field(bigarray::FLAGS));
+            tail.write(field(bigarray::FLAGS), flags & !bigarray::OWNERSHIP);
+        }
+        self.pointer(field(bigarray::DATA));
+        Ok(())
     }
 }

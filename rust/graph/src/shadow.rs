@@ -7,7 +7,7 @@
 //! or the leaves have become more than worth keeping.
 
 use crate::header::WORD;
-use crate::visited::{NoRoom, Visited};
+use crate::visited::{NoRoom, Seen, Visited};
 use crate::word::prefetch;
 use hh_region::{pages, Claim, Error, Scan};
 
@@ -127,6 +127,21 @@ impl Shadow {
         (self.leaves.base() as *mut u32).wrapping_add(leaf as usize * LEAF_ENTRIES + number)
     }
 
+    /// What stands at a spot.
+    ///
+    /// # Safety
+    /// - it is an entry of a leaf that was handed out.
+    #[inline(always)]
+    unsafe fn seen(&self, spot: Spot) -> Seen<Spot> {
+        // SAFETY: by this function's contract, inside the leaves' claim.
+        let stamp = unsafe { *spot.0 };
+        if stamp >= self.base {
+            Seen::At((stamp - self.base) as usize * WORD)
+        } else {
+            Seen::Never(spot)
+        }
+    }
+
     /// The entry of `block` in a new leaf.
     #[cold]
     fn grow(&mut self, block: usize) -> Result<*mut u32, NoRoom> {
@@ -146,7 +161,7 @@ impl Shadow {
 }
 
 /// An entry's address; null where the block has no leaf yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot(*mut u32);
 
 impl Default for Spot {
@@ -157,6 +172,7 @@ impl Default for Spot {
 
 impl Visited for Shadow {
     type Spot = Spot;
+    type Entry = Spot;
 
     #[inline(always)]
     fn spot(&self, block: usize) -> Spot {
@@ -172,34 +188,26 @@ impl Visited for Shadow {
     }
 
     #[inline(always)]
-    fn find(&self, spot: Spot, block: usize) -> Option<usize> {
-        let entry = if spot.0.is_null() {
-            self.spot(block).0
-        } else {
-            spot.0
-        };
-        if entry.is_null() {
-            return None;
+    fn peek(&self, spot: Spot, _block: usize, _blocks: u32) -> Option<Seen<Spot>> {
+        // SAFETY: where not null, an entry of a leaf that was handed out: inside the claim.
+        (!spot.0.is_null()).then(|| unsafe { self.seen(spot) })
+    }
+
+    fn look(&mut self, block: usize, _blocks: u32) -> Result<Seen<Spot>, NoRoom> {
+        let mut spot = self.spot(block);
+        if spot.0.is_null() {
+            spot = Spot(self.grow(block)?);
         }
         // SAFETY: an entry of a leaf that was handed out: inside the leaves' claim.
-        let stamp = unsafe { *entry };
-        (stamp >= self.base).then(|| (stamp - self.base) as usize)
+        Ok(unsafe { self.seen(spot) })
     }
 
     #[inline(always)]
-    fn insert(&mut self, spot: Spot, block: usize, offset: usize) -> Result<(), NoRoom> {
-        let entry = if spot.0.is_null() {
-            self.grow(block)?
-        } else {
-            spot.0
-        };
-        let stamp = offset + self.base as usize;
-        if stamp > u32::MAX as usize {
-            return Err(NoRoom::Shadow);
-        }
-        // SAFETY: an entry of a leaf that was handed out: inside the leaves' claim.
-        unsafe { *entry = stamp as u32 };
-        Ok(())
+    fn enter(&mut self, entry: Spot, _block: usize, offset: usize) {
+        let stamp = offset / WORD + self.base as usize;
+        debug_assert!(offset <= MOST_BYTES && stamp <= u32::MAX as usize);
+        // SAFETY: `peek` or `look` gave it: an entry of a leaf that was handed out.
+        unsafe { *entry.0 = stamp as u32 };
     }
 }
 
@@ -210,10 +218,17 @@ pub(crate) const MOST_BYTES: usize = (u32::MAX - REBASE) as usize * WORD;
 mod tests {
     use super::*;
 
-    fn insert(shadow: &mut Shadow, block: usize, offset: usize) {
-        assert_eq!(shadow.find(shadow.spot(block), block), None);
-        shadow.insert(shadow.spot(block), block, offset).unwrap();
-        assert_eq!(shadow.find(shadow.spot(block), block), Some(offset));
+    fn look(shadow: &mut Shadow, block: usize) -> Result<Seen<Spot>, NoRoom> {
+        shadow.look(block, 0)
+    }
+
+    fn insert(shadow: &mut Shadow, block: usize, offset: usize) -> Result<(), NoRoom> {
+        match look(shadow, block)? {
+            Seen::At(offset) => panic!("seen at {offset}"),
+            Seen::Never(entry) => shadow.enter(entry, block, offset),
+        }
+        assert_eq!(look(shadow, block), Ok(Seen::At(offset)));
+        Ok(())
     }
 
     #[test]
@@ -222,7 +237,7 @@ mod tests {
         for _ in 0..3 {
             shadow.begin().unwrap();
             for n in 0..5000 {
-                insert(&mut shadow, 0x7000_0000_0008 + n * 16, 1 + n * 2);
+                insert(&mut shadow, 0x7000_0000_0008 + n * 16, 8 + n * 16).unwrap();
             }
             shadow.end(10_000);
         }
@@ -232,40 +247,36 @@ mod tests {
     #[test]
     fn offsets_that_run_out_start_over() {
         let mut shadow = Shadow::new(1 << 20).unwrap();
-        insert(&mut shadow, 0x10, 5);
-        shadow.end(REBASE as usize);
+        insert(&mut shadow, 0x10, 40).unwrap();
+        shadow.end(REBASE as usize - 3);
+        shadow.begin().unwrap();
+        assert_eq!(shadow.base, REBASE);
+        insert(&mut shadow, 0x10, MOST_BYTES).unwrap();
+        shadow.end(MOST_BYTES / WORD);
         shadow.begin().unwrap();
         assert_eq!(shadow.base, 1);
-        insert(&mut shadow, 0x10, 9);
-        let spot = shadow.spot(0x20);
-        assert_eq!(
-            shadow.insert(spot, 0x20, u32::MAX as usize),
-            Err(NoRoom::Shadow)
-        );
+        insert(&mut shadow, 0x10, 72).unwrap();
+        insert(&mut shadow, 0x20, MOST_BYTES).unwrap();
         shadow.end(usize::MAX);
         shadow.begin().unwrap();
-        assert_eq!(shadow.find(shadow.spot(0x10), 0x10), None);
+        assert!(matches!(look(&mut shadow, 0x10), Ok(Seen::Never(_))));
     }
 
     #[test]
     fn too_many_leaves_are_given_back() {
         let mut shadow = Shadow::new(4 * LEAF_BYTES).unwrap();
         for n in 0..10 {
-            insert(&mut shadow, n << LEAF_SHIFT, n);
+            insert(&mut shadow, n << LEAF_SHIFT, n * 8).unwrap();
         }
         shadow.end(100);
         assert_eq!(shadow.used, 1);
-        assert_eq!(shadow.find(shadow.spot(0), 0), None);
+        assert!(matches!(look(&mut shadow, 0), Ok(Seen::Never(_))));
     }
 
     #[test]
     fn an_address_beyond_user_space_is_no_block() {
         let mut shadow = Shadow::new(1 << 20).unwrap();
         let wild = usize::MAX - 7;
-        assert_eq!(shadow.find(shadow.spot(wild), wild), None);
-        assert_eq!(
-            shadow.insert(shadow.spot(wild), wild, 1),
-            Err(NoRoom::Shadow)
-        );
+        assert_eq!(look(&mut shadow, wild), Err(NoRoom::Shadow));
     }
 }

@@ -44,6 +44,16 @@ pub trait Source {
     /// What to do with a custom block whose first field is `operations`.
     fn custom(&self, operations: usize) -> Custom;
 
+    /// Asked from time to time, after a megabyte at most: whether to go on. `false` ends the
+    /// copy with [`CopyError::Interrupted`](crate::CopyError::Interrupted).
+    ///
+    /// What it does meanwhile must leave alone what the copier's contract says; where it lets
+    /// others run who may not, it has to find that out and answer `false`.
+    #[inline(always)]
+    fn pause(&self) -> bool {
+        true
+    }
+
     /// What to call a custom block that is refused, for a person to read.
     fn custom_name(&self, operations: usize) -> String {
         let _ = operations;

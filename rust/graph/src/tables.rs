@@ -1,7 +1,6 @@
 //! The side tables of a copy, kept from one copy to the next because making them costs more
-//! than a small copy, and a pool from which any domain takes a set without waiting.
+//! than a small copy, and pools from which any domain takes them without waiting.
 
-use crate::header::WORD;
 use crate::shadow::Shadow;
 use crate::small::Small;
 use hh_region::sync::process::{AtomicPtr, Ordering};
@@ -11,15 +10,14 @@ use std::ptr::null_mut;
 /// The largest shadow kept between copies: that of some 128 MB of source.
 const KEEP_BYTES: usize = 32 << 20;
 
-/// What one copy at a time remembers of the blocks it has seen.
+/// What one copy at a time remembers of the blocks it has seen, up to 512 of them: some 16 KB.
 ///
-/// Some 16 KB; after the first graph of more than 512 blocks also address space (66 GB, or
-/// less where a limit says so) and a quarter of the source's size in memory, of which up to
-/// 32 MB is kept.
+/// For a larger graph, a copy takes one of the process's shadows in addition: address space
+/// (66 GB, or less where a limit says so) and a quarter of the source's size in memory, of
+/// which up to 32 MB is kept.
 #[derive(Debug)]
 pub struct Tables {
     pub(crate) small: Small,
-    pub(crate) shadow: Option<Shadow>,
 }
 
 impl Default for Tables {
@@ -29,102 +27,102 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// Empty tables. The large one is made when the first copy needs it.
+    /// Empty tables.
     pub fn new() -> Tables {
         Tables {
             small: Small::new(),
-            shadow: None,
         }
     }
+}
 
-    /// Begins a copy: everything earlier is forgotten.
-    pub(crate) fn begin(&mut self) {
-        self.small.begin();
-    }
+static SHADOWS: Slots<Shadow> = Slots::new();
 
-    /// The large table, for a copy that has outgrown the small one.
-    pub(crate) fn shadow(&mut self) -> Result<(&Small, &mut Shadow), Error> {
-        if self.shadow.is_none() {
-            self.shadow = Some(Shadow::new(KEEP_BYTES)?);
-        }
-        let Tables {
-            small,
-            shadow: Some(shadow),
-        } = self
-        else {
-            unreachable!("made above")
-        };
-        shadow.begin()?;
-        Ok((small, shadow))
-    }
+/// A shadow that nobody else has, for one copy.
+pub(crate) fn take_shadow() -> Result<Box<Shadow>, Error> {
+    let mut shadow = match SHADOWS.take() {
+        Some(shadow) => shadow,
+        None => Box::new(Shadow::new(KEEP_BYTES)?),
+    };
+    shadow.begin()?;
+    Ok(shadow)
+}
 
-    /// Ends a copy of `bytes` bytes that used the large table.
-    pub(crate) fn end(&mut self, bytes: usize) {
-        if let Some(shadow) = &mut self.shadow {
-            shadow.end(bytes / WORD);
-        }
-    }
+/// Keeps a shadow, whose copy has ended, for the next.
+pub(crate) fn put_shadow(shadow: Box<Shadow>) {
+    SHADOWS.put(shadow);
 }
 
 /// Tables for whoever copies next. Taking and returning never waits: a set in use when its
 /// process forks is only lost to the child.
-#[derive(Debug)]
-pub struct Pool {
-    slots: [AtomicPtr<Tables>; Pool::SLOTS],
-}
-
-impl Default for Pool {
-    fn default() -> Pool {
-        Pool::new()
-    }
-}
+#[derive(Debug, Default)]
+pub struct Pool(Slots<Tables>);
 
 impl Pool {
-    const SLOTS: usize = 8;
-
     /// An empty pool, for a `static`.
     pub const fn new() -> Pool {
-        #[allow(clippy::declare_interior_mutable_const)] // an initialiser, never read
-        const EMPTY: AtomicPtr<Tables> = AtomicPtr::new(null_mut());
-        Pool {
-            slots: [EMPTY; Pool::SLOTS],
-        }
+        Pool(Slots::new())
     }
 
     /// Runs `copy` with tables that nobody else has.
     pub fn with<T>(&self, copy: impl FnOnce(&mut Tables) -> T) -> T {
-        let mut tables = self.take().unwrap_or_default();
+        let mut tables = self.0.take().unwrap_or_default();
         let answer = copy(&mut tables);
-        self.put(tables);
+        self.0.put(tables);
         answer
     }
+}
 
-    fn take(&self) -> Option<Box<Tables>> {
+/// A few things that wait for their next user.
+#[derive(Debug)]
+struct Slots<T> {
+    slots: [AtomicPtr<T>; SLOTS],
+}
+
+const SLOTS: usize = 8;
+
+impl<T> Default for Slots<T> {
+    fn default() -> Slots<T> {
+        Slots::new()
+    }
+}
+
+impl<T> Slots<T> {
+    const fn new() -> Slots<T> {
+        Slots {
+            slots: [const { AtomicPtr::new(null_mut()) }; SLOTS],
+        }
+    }
+
+    fn take(&self) -> Option<Box<T>> {
         self.slots.iter().find_map(|slot| {
-            // Acquire: pairs with `put`, which gave the tables' contents away.
-            let tables = slot.swap(null_mut(), Ordering::Acquire);
+            // Relaxed: a look that saves the exchange.
+            if slot.load(Ordering::Relaxed).is_null() {
+                return None;
+            }
+            // Acquire: pairs with `put`, which gave the contents away.
+            let thing = slot.swap(null_mut(), Ordering::Acquire);
             // SAFETY: only `put` stores pointers, each from `Box::into_raw`, and the swap took
             // this one from everybody else.
-            (!tables.is_null()).then(|| unsafe { Box::from_raw(tables) })
+            (!thing.is_null()).then(|| unsafe { Box::from_raw(thing) })
         })
     }
 
-    fn put(&self, tables: Box<Tables>) {
-        let tables = Box::into_raw(tables);
+    fn put(&self, thing: Box<T>) {
+        let thing = Box::into_raw(thing);
         for slot in &self.slots {
             // Release: pairs with `take`. Relaxed on failure: nothing was learnt.
             let put =
-                slot.compare_exchange(null_mut(), tables, Ordering::Release, Ordering::Relaxed);
+                slot.compare_exchange(null_mut(), thing, Ordering::Release, Ordering::Relaxed);
             if put.is_ok() {
                 return;
             }
         }
         // SAFETY: made by `into_raw` above, and no slot took it.
-        drop(unsafe { Box::from_raw(tables) });
+        drop(unsafe { Box::from_raw(thing) });
     }
 }
 
-impl Drop for Pool {
+impl<T> Drop for Slots<T> {
     fn drop(&mut self) {
         while self.take().is_some() {}
     }
@@ -153,7 +151,7 @@ mod tests {
             for _ in 0..16 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        pool.with(Tables::begin);
+                        pool.with(|tables| tables.small.begin());
                     }
                 });
             }

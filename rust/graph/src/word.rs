@@ -15,6 +15,44 @@ pub(crate) unsafe fn load(addr: usize) -> usize {
     unsafe { AtomicUsize::from_ptr(addr as *mut usize).load(Ordering::Relaxed) }
 }
 
+/// Copies `count` words, each of them whole.
+///
+/// # Safety
+/// - `from` and `to` are multiples of 8;
+/// - the words at `from` are mapped and readable, those at `to` are the caller's, and the two
+///   don't overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy_words(from: usize, to: *mut usize, count: usize) {
+    for at in 0..count {
+        // SAFETY: `at` is below `count`.
+        unsafe { to.add(at).write(load(from + at * size_of::<usize>())) }
+    }
+}
+
+/// The most words that [`copy_few`] copies.
+pub(crate) const FEW: usize = 8;
+
+/// The same for one to [`FEW`] words, as most blocks have, each another number of them: hardly
+/// a branch tells these apart.
+///
+/// # Safety
+/// - as for [`copy_words`].
+#[inline(always)]
+pub(crate) unsafe fn copy_few(from: usize, to: *mut usize, count: usize) {
+    debug_assert!((1..=FEW).contains(&count));
+    // SAFETY: every index is below `count`.
+    let one = |at: usize| unsafe { to.add(at).write(load(from + at * size_of::<usize>())) };
+    if count <= 4 {
+        one(0);
+        one((count - 1) / 2);
+        one(count / 2);
+        one(count - 1);
+    } else {
+        (0..4).for_each(one);
+        (count - 4..count).for_each(one);
+    }
+}
+
 /// Asks the cache for the line at `addr`, which may be no address at all.
 #[inline(always)]
 pub(crate) fn prefetch(addr: usize) {
@@ -26,4 +64,21 @@ pub(crate) fn prefetch(addr: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = addr;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_every_word_and_no_other() {
+        let from: Vec<usize> = (1..=FEW).collect();
+        for count in 1..=FEW {
+            let mut to = [0; FEW + 1];
+            // SAFETY: both have as many words.
+            unsafe { copy_few(from.as_ptr() as usize, to.as_mut_ptr(), count) };
+            assert_eq!(to[..count], from[..count]);
+            assert!(to[count..].iter().all(|&word| word == 0));
+        }
+    }
 }

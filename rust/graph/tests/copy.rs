@@ -371,3 +371,21 @@ fn around_the_size_where_the_tables_change() {
         check(root, made, &World::default(), &room);
     }
 }
+
+/// Leaves that are copied where the scan stands are passed over; what follows them isn't.
+#[test]
+fn values_behind_leaves_are_scanned() {
+    let mut heap = Heap::new(1 << 14);
+    let mut all: Vec<usize> = (0..600).map(|n| heap.block(tag::DOUBLE, &[n])).collect();
+    for n in 0..300 {
+        let one = heap.block(0, &[int(n)]);
+        all.push(heap.block(1, &[one, int(n), one]));
+        all.push(heap.string(b"leaf"));
+        all.push(heap.string(&[b'x'; 100]));
+    }
+    let root = heap.block(0, &all);
+    copies(&heap, root, World::default());
+    all.reverse();
+    let root = heap.block(0, &all);
+    copies(&heap, root, World::default());
+}

@@ -98,7 +98,7 @@ unsafe fn value_word<'a>(proxy: Value) -> &'a AtomicUsize {
 pub(crate) fn exn_of(error: CopyError, function: &'static str) -> Exn {
     match error {
         CopyError::Refused(refusal) => Exn::InvalidArgument(format!("{function}: {refusal}")),
-        CopyError::Full | CopyError::TooLarge => Exn::OutOfMemory,
+        CopyError::Full | CopyError::TooLarge | CopyError::Interrupted => Exn::OutOfMemory,
         CopyError::System(error) => {
             let argument = format!("{}: {}", error.op, error.context);
             Exn::Unix {

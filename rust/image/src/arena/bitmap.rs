@@ -40,6 +40,20 @@ pub(crate) fn find_run(bits: &[u64], from: usize, len: usize) -> Option<usize> {
     None
 }
 
+/// The number of set bits from `at` on to the next clear one, at most `most`.
+pub(crate) fn ones_from(bits: &[u64], at: usize, most: usize) -> usize {
+    let mut end = at;
+    while end < bits.len() * 64 && end - at < most {
+        let shift = end % 64;
+        let ones = (bits[end / 64] >> shift).trailing_ones() as usize;
+        end += ones;
+        if shift + ones < 64 {
+            break;
+        }
+    }
+    (end - at).min(most)
+}
+
 /// The length of the run of set bits around `[at, at + len)`, which are set; not more than
 /// about `most` bits to each side are counted.
 pub(crate) fn run_around(bits: &[u64], at: usize, len: usize, most: usize) -> usize {
@@ -52,16 +66,7 @@ pub(crate) fn run_around(bits: &[u64], at: usize, len: usize, most: usize) -> us
             break;
         }
     }
-    let mut end = at + len;
-    while end < bits.len() * 64 && end - at - len < most {
-        let shift = end % 64;
-        let ones = (bits[end / 64] >> shift).trailing_ones() as usize;
-        end += ones;
-        if shift + ones < 64 {
-            break;
-        }
-    }
-    end - start
+    at - start + len + ones_from(bits, at + len, most)
 }
 
 #[cfg(test)]
@@ -81,6 +86,10 @@ mod tests {
         assert_eq!(find_run(&bits, 61, 199), Some(61));
         assert_eq!(find_run(&bits, 61, 200), None);
         assert_eq!(find_run(&bits, 300, 24), Some(1000));
+        assert_eq!(ones_from(&bits, 60, 512), 200);
+        assert_eq!(ones_from(&bits, 70, 100), 100);
+        assert_eq!(ones_from(&bits, 1000, 512), 24);
+        assert_eq!(ones_from(&bits, 9, 512), 0);
         assert_eq!(run_around(&bits, 100, 10, 512), 200);
         assert!((50..200).contains(&run_around(&bits, 100, 10, 20)));
         assert_eq!(run_around(&bits, 1010, 14, 512), 24);

@@ -1,12 +1,13 @@
-//! A lane: a long claim of address space that one mark at a time fills from its beginning.
-//! A graph is copied to the lane's end; if it is large, it stays, on pages of its own.
+//! A lane: what one mark at a time needs. A long claim of address space, filled from its
+//! beginning: a large graph is copied to the lane's end and stays, on pages of its own. And a
+//! run of the small heap, and the copier's tables.
 
 use super::no_memory;
-use hh_graph::header::WORD;
-use hh_graph::{Grow, Space};
-use hh_region::{pages, registry, Claim, Error, Kind, Scan};
-
+use super::run::Run;
 use super::shelf::MOST_BYTES as MOST_MOVED;
+use hh_graph::header::WORD;
+use hh_graph::{Grow, Space, Tables};
+use hh_region::{pages, registry, Claim, Error, Kind, Scan};
 
 /// The lengths tried for a lane: a limit on address space may forbid the longer ones.
 pub(crate) const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20];
@@ -25,6 +26,17 @@ const KEEP_BYTES: usize = 4 * pages::STEP;
 
 #[derive(Debug)]
 pub(crate) struct Lane {
+    pub(crate) memory: Memory,
+    /// Where its small graphs are made.
+    pub(crate) run: Run,
+    pub(crate) tables: Tables,
+    /// The next graph may be as large as the last.
+    pub(crate) last_was_large: bool,
+}
+
+/// The memory of a lane.
+#[derive(Debug)]
+pub(crate) struct Memory {
     claim: &'static Claim,
     /// The bytes in use by large graphs: whole pages, never used again.
     used: usize,
@@ -63,12 +75,19 @@ pub(crate) fn claim(lengths: &[usize]) -> Result<&'static Claim, Error> {
 impl Lane {
     pub(crate) fn new(lengths: &[usize]) -> Result<Lane, Error> {
         Ok(Lane {
-            claim: claim(lengths)?,
-            used: 0,
-            committed: 0,
+            memory: Memory {
+                claim: claim(lengths)?,
+                used: 0,
+                committed: 0,
+            },
+            run: Run::default(),
+            tables: Tables::new(),
+            last_was_large: false,
         })
     }
+}
 
+impl Memory {
     pub(crate) fn claim(&self) -> &'static Claim {
         self.claim
     }
@@ -121,18 +140,18 @@ impl Lane {
     }
 }
 
-/// A lane as the space of one copy. Notes where the pointers of a small graph are.
+/// A lane's memory as the space of one copy. Notes where the pointers of a small graph are.
 pub(crate) struct LaneSpace<'a> {
-    lane: &'a mut Lane,
+    memory: &'a mut Memory,
     base: usize,
     pointers: [u64; MOST_MOVED / WORD / 64],
 }
 
 impl<'a> LaneSpace<'a> {
-    pub(crate) fn new(lane: &'a mut Lane) -> LaneSpace<'a> {
-        let base = lane.claim.base() + lane.used;
+    pub(crate) fn new(memory: &'a mut Memory) -> LaneSpace<'a> {
+        let base = memory.claim.base() + memory.used;
         LaneSpace {
-            lane,
+            memory,
             base,
             pointers: [0; MOST_MOVED / WORD / 64],
         }
@@ -144,7 +163,7 @@ impl<'a> LaneSpace<'a> {
 
     /// Leaves the copy of `bytes` bytes where it is.
     pub(crate) fn commit(self, bytes: usize) {
-        self.lane.used += bytes.next_multiple_of(pages::page_size());
+        self.memory.used += bytes.next_multiple_of(pages::page_size());
     }
 
     /// Lets the pages of the copy of `bytes` bytes only be read.
@@ -192,26 +211,23 @@ impl<'a> LaneSpace<'a> {
 
 // SAFETY:
 // - `base` is a page's address in the lane, and stays;
-// - what `ensure` returns is mapped, behind every graph placed, and the lane is borrowed
-//   mutably, so nobody else's.
+// - what `ensure` returns is mapped, behind every graph placed, and the memory is
+//   borrowed mutably, so nobody else's.
 unsafe impl Space for LaneSpace<'_> {
     fn start(&self) -> usize {
         self.base
     }
 
     fn ensure(&mut self, bytes: usize) -> Result<usize, Grow> {
-        let end = self
-            .lane
-            .used
-            .checked_add(bytes)
-            .filter(|&end| end <= self.lane.claim.len());
+        let memory = &mut *self.memory;
+        let end = memory.used.checked_add(bytes);
+        let end = end.filter(|&end| end <= memory.claim.len());
         let end = end.ok_or(Grow::Full)?;
-        if end > self.lane.committed {
-            self.lane
-                .commit_to(end, bytes > pages::STEP / 2)
-                .map_err(Grow::System)?;
+        if end > memory.committed {
+            let large = bytes > pages::STEP / 2;
+            memory.commit_to(end, large).map_err(Grow::System)?;
         }
-        Ok(self.lane.committed - self.lane.used)
+        Ok(memory.committed - memory.used)
     }
 
     #[inline(always)]

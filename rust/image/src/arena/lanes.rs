@@ -84,19 +84,19 @@ impl Lanes {
         self.make()
     }
 
-    /// Gives a lane back.
-    pub(crate) fn put(&self, mut lane: Box<Lane>) {
-        lane.trim();
+    /// Gives a lane back. Answers with it if it isn't wanted any more.
+    pub(crate) fn put(&self, mut lane: Box<Lane>) -> Option<Box<Lane>> {
+        lane.memory.trim();
         let lane = Box::into_raw(lane);
         for slot in &self.ready {
             // Release: pairs with `take`. Relaxed on failure: nothing was learnt.
             let put = slot.compare_exchange(null_mut(), lane, Ordering::Release, Ordering::Relaxed);
             if put.is_ok() {
-                return;
+                return None;
             }
         }
         // SAFETY: made by `into_raw` above, and no slot took it.
-        unsafe { Box::from_raw(lane) }.retire();
+        Some(unsafe { Box::from_raw(lane) })
     }
 
     /// A new lane.
@@ -108,7 +108,7 @@ impl Lanes {
             all => all,
         };
         let lane = Box::new(Lane::new(lengths)?);
-        self.add_ground(lane.claim())?;
+        self.add_ground(lane.memory.claim())?;
         Ok(lane)
     }
 

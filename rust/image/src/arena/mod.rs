@@ -5,12 +5,14 @@
 //! where those would stay empty by more than a fifth, room on a `shelf`, where neighbours share
 //! pages. Smaller ones are packed, to the word, into the `small` heap, where the room of a
 //! deleted one waits in a quarantine before it is used again. A graph's size is known only
-//! once it is copied, so each is copied to the end of a lane first; a small one then moves,
-//! which costs little: its pointers were noted while it was copied.
+//! once it is copied. So each lane also has a run of the small heap, in which a graph is begun;
+//! one that turns out too large is begun again in the lane. Where the small heap has only
+//! shorter runs left, a small graph is copied to the end of the lane, and then moves to
+//! where it fits: its pointers were noted while it was copied.
 //!
 //! Nothing here waits while it holds the one lock there is (the small heap's, held for a
-//! search among free runs), and copying happens outside of it. Lanes and side tables are taken
-//! from pools without waiting; what another thread holds at a fork is only lost to the child.
+//! search among free runs), and copying happens outside of it. Lanes are taken from a pool
+//! without waiting; what another thread holds at a fork is only lost to the child.
 
 mod bitmap;
 mod burial;
@@ -18,13 +20,15 @@ mod lane;
 mod lanes;
 mod locked;
 mod quarantine;
+mod run;
 mod shelf;
 mod slab;
 mod small;
 mod step;
 
 use hh_graph::header::{is_block, WORD};
-use hh_graph::{copy, CopyError, Policy, Pool, Source};
+use hh_graph::{copy, Buffer, CopyError, Policy, Source};
+use hh_region::sync::process::{AtomicUsize, Ordering};
 use hh_region::{pages, Error};
 use lane::{Lane, LaneSpace};
 use lanes::Lanes;
@@ -74,7 +78,8 @@ pub struct Arena {
     /// mapping for all that lie in a row.
     protected: Lanes,
     small: Locked<Small>,
-    tables: Pool,
+    /// The bytes of the small graphs alive.
+    live: AtomicUsize,
 }
 
 static GLOBAL: Arena = Arena::new();
@@ -108,7 +113,7 @@ impl Arena {
             lanes: Lanes::new(lengths),
             protected: Lanes::new(lengths),
             small: Locked::new(Small::new()),
-            tables: Pool::new(),
+            live: AtomicUsize::new(0),
         }
     }
 
@@ -128,7 +133,14 @@ impl Arena {
         // SAFETY: by this function's contract.
         unsafe {
             self.place_among(&self.lanes, root, |lane| {
-                self.place_in(lane, root, source, policy)
+                if !lane.last_was_large && self.has_run(lane) {
+                    match self.place_in_run(lane, root, source, policy) {
+                        // Too large for that, after all.
+                        Err(CopyError::Full) => {}
+                        answer => return answer,
+                    }
+                }
+                self.place_in_lane(lane, root, source, policy)
             })
         }
     }
@@ -174,12 +186,12 @@ impl Arena {
         loop {
             match place(&mut lane) {
                 // A lane that is used up: once more in a new one.
-                Err(CopyError::Full) if !lane.is_fresh() => {
-                    lane.retire();
+                Err(CopyError::Full) if !lane.memory.is_fresh() => {
+                    self.retire(*lane);
                     lane = lanes.make().map_err(CopyError::System)?;
                 }
                 answer => {
-                    lanes.put(lane);
+                    self.put(lanes, lane);
                     return match answer {
                         Err(CopyError::Full) => Err(CopyError::TooLarge),
                         answer => answer,
@@ -189,20 +201,61 @@ impl Arena {
         }
     }
 
+    /// Whether the lane has a run in which every small graph has room, now at least.
+    fn has_run(&self, lane: &mut Lane) -> bool {
+        if lane.run.words() >= run::LEAST_WORDS {
+            return true;
+        }
+        let rest = std::mem::take(&mut lane.run);
+        let Some(run) = self.small.lock().exchange(rest) else {
+            return false;
+        };
+        run.prefault();
+        lane.run = run;
+        true
+    }
+
     /// # Safety
     /// - as for [`hh_graph::copy()`].
-    unsafe fn place_in<R: Source>(
+    unsafe fn place_in_run<R: Source>(
         &self,
         lane: &mut Lane,
         root: usize,
         source: &R,
         policy: &Policy,
     ) -> Result<Placed, CopyError> {
-        let mut space = LaneSpace::new(lane);
+        let Lane { run, tables, .. } = lane;
+        let base = run.base();
+        // SAFETY: the run is the lane's, and as long.
+        let mut space = unsafe { Buffer::new(base, base, run::LEAST_WORDS * WORD) };
         // SAFETY: by this function's contract.
-        let made = self
-            .tables
-            .with(|tables| unsafe { copy(root, &mut space, source, policy, tables) })?;
+        let made = unsafe { copy(root, &mut space, source, policy, tables)? };
+        run.take(made.bytes / WORD);
+        // Relaxed: a count that orders nothing.
+        self.live.fetch_add(made.bytes, Ordering::Relaxed);
+        Ok(Placed {
+            root: made.root,
+            extent: Extent {
+                base,
+                bytes: made.bytes,
+                protected: false,
+            },
+        })
+    }
+
+    /// # Safety
+    /// - as for [`hh_graph::copy()`].
+    unsafe fn place_in_lane<R: Source>(
+        &self,
+        lane: &mut Lane,
+        root: usize,
+        source: &R,
+        policy: &Policy,
+    ) -> Result<Placed, CopyError> {
+        let Lane { memory, tables, .. } = &mut *lane;
+        let mut space = LaneSpace::new(memory);
+        // SAFETY: by this function's contract.
+        let made = unsafe { copy(root, &mut space, source, policy, tables)? };
         let staged = Extent {
             base: space.base(),
             bytes: made.bytes,
@@ -210,6 +263,7 @@ impl Arena {
         };
         if made.bytes >= SMALL_BYTES && !shelf::fits(made.bytes) {
             space.commit(made.bytes);
+            lane.last_was_large = true;
             return Ok(Placed {
                 root: made.root,
                 extent: staged,
@@ -228,6 +282,11 @@ impl Arena {
         let base = base.map_err(CopyError::System)?;
         // SAFETY: the shelf or the small heap has given this graph as many bytes at `base`.
         unsafe { space.move_to(base, made.bytes) };
+        lane.last_was_large = made.bytes >= SMALL_BYTES;
+        if !lane.last_was_large {
+            // Relaxed: a count that orders nothing.
+            self.live.fetch_add(made.bytes, Ordering::Relaxed);
+        }
         let root = made.root - staged.base + base;
         Ok(Placed {
             root,
@@ -248,11 +307,10 @@ impl Arena {
         source: &R,
         policy: &Policy,
     ) -> Result<Placed, CopyError> {
-        let mut space = LaneSpace::new(lane);
+        let Lane { memory, tables, .. } = lane;
+        let mut space = LaneSpace::new(memory);
         // SAFETY: by this function's contract.
-        let made = self
-            .tables
-            .with(|tables| unsafe { copy(root, &mut space, source, policy, tables) })?;
+        let made = unsafe { copy(root, &mut space, source, policy, tables)? };
         let extent = Extent {
             base: space.base(),
             bytes: made.bytes,
@@ -268,6 +326,21 @@ impl Arena {
             root: made.root,
             extent,
         })
+    }
+
+    /// Gives a lane back to the pool.
+    #[inline]
+    fn put(&self, lanes: &Lanes, lane: Box<Lane>) {
+        if let Some(lane) = lanes.put(lane) {
+            self.retire(*lane);
+        }
+    }
+
+    #[cold]
+    fn retire(&self, mut lane: Lane) {
+        let run = std::mem::take(&mut lane.run);
+        self.small.lock().release(run.base(), run.words());
+        lane.memory.retire();
     }
 
     /// Deletes a graph: large ones give their memory back at once.
@@ -298,7 +371,9 @@ impl Arena {
         } else if bytes < SMALL_BYTES {
             // SAFETY: the words are this graph's, which nobody reads.
             unsafe { burial::fill(base, bytes) };
-            self.small.lock().give_back(base, bytes / WORD);
+            // Relaxed: a count that orders nothing.
+            let live = self.live.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+            self.small.lock().give_back(base, bytes / WORD, live);
         } else if shelf::fits(bytes) {
             let board = self.small.lock().shelf.board_of(base);
             if let Some(board) = board {
@@ -314,7 +389,11 @@ impl Arena {
 
     /// What it holds now.
     pub fn usage(&self) -> Usage {
-        self.small.lock().usage()
+        Usage {
+            // Relaxed: as above.
+            small_live: self.live.load(Ordering::Relaxed),
+            ..self.small.lock().usage()
+        }
     }
 }
 

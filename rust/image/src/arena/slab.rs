@@ -19,18 +19,26 @@ pub(crate) struct Slab {
     longest: usize,
     /// Where the search goes on.
     cursor: usize,
+    /// Nobody has put it into memory.
+    new: bool,
 }
 
 impl Slab {
-    /// A slab of free memory at `base`.
-    pub(crate) fn new(base: usize) -> Slab {
+    /// A slab of free memory at `base`, `new` if somebody should put it into memory.
+    pub(crate) fn new(base: usize, new: bool) -> Slab {
         Slab {
             base,
             free: vec![u64::MAX; SLAB_WORDS / 64].into_boxed_slice(),
             free_words: SLAB_WORDS,
             longest: MOST_WORDS,
             cursor: 0,
+            new,
         }
+    }
+
+    /// Whether it is new, which it then isn't any more.
+    pub(crate) fn take_new(&mut self) -> bool {
+        std::mem::take(&mut self.new)
     }
 
     pub(crate) fn base(&self) -> usize {
@@ -61,6 +69,17 @@ impl Slab {
         Some(self.base + at * WORD)
     }
 
+    /// Takes what is free behind the `words` words at `address` that have just been taken, up
+    /// to `most` words in all; how many these are.
+    pub(crate) fn extend(&mut self, address: usize, words: usize, most: usize) -> usize {
+        let at = (address - self.base) / WORD;
+        let more = bitmap::ones_from(&self.free, at + words, most - words);
+        bitmap::fill(&mut self.free, at + words, more, false);
+        self.free_words -= more;
+        self.cursor = (at + words + more) % SLAB_WORDS;
+        words + more
+    }
+
     /// Makes `words` words at `address` free.
     pub(crate) fn give_back(&mut self, address: usize, words: usize) {
         let at = (address - self.base) / WORD;
@@ -79,7 +98,7 @@ mod tests {
 
     #[test]
     fn neighbours_that_are_free_make_one_run() {
-        let mut slab = Slab::new(0x10_0000);
+        let mut slab = Slab::new(0x10_0000, true);
         let all: Vec<usize> = (0..SLAB_WORDS / 4).map(|_| slab.take(4).unwrap()).collect();
         assert_eq!((all[0], slab.take(1)), (0x10_0000, None));
         assert!(!slab.may_hold(1));
@@ -94,5 +113,20 @@ mod tests {
             slab.give_back(address, 4);
         }
         assert!(slab.is_empty() && slab.may_hold(MOST_WORDS));
+    }
+
+    #[test]
+    fn a_run_extends_to_the_next_word_taken_or_to_its_limit() {
+        let mut slab = Slab::new(0x10_0000, true);
+        let first = slab.take(100).unwrap();
+        assert_eq!(slab.extend(first, 100, 700), 700);
+        let second = slab.take(10).unwrap();
+        assert_eq!(second, first + 700 * WORD);
+        slab.give_back(first, 700);
+        slab.cursor = 0;
+        assert_eq!(slab.take(100), Some(first));
+        assert_eq!(slab.extend(first, 100, 9999), 700);
+        assert_eq!(slab.take(1), Some(second + 10 * WORD));
+        assert_eq!(slab.free_words, SLAB_WORDS - 711);
     }
 }

@@ -4,10 +4,10 @@
 use super::lane;
 use super::no_memory;
 use super::quarantine::Quarantine;
+use super::run::{self, Run};
 use super::shelf::Shelf;
 use super::slab::{Slab, SLAB_BYTES};
 use super::Usage;
-use hh_graph::header::WORD;
 use hh_region::{Claim, Error};
 
 /// The lengths tried for a claim of slabs.
@@ -28,8 +28,9 @@ pub(crate) struct Small {
     claim: Option<(&'static Claim, usize)>,
     claims: Vec<&'static Claim>,
     current: usize,
-    live_bytes: usize,
     empty: usize,
+    /// No slab has a run for a lane, as far as one knows.
+    no_runs: bool,
     quarantine: Quarantine,
 }
 
@@ -42,15 +43,16 @@ impl Small {
             claim: None,
             claims: Vec::new(),
             current: 0,
-            live_bytes: 0,
             empty: 0,
+            no_runs: true,
             quarantine: Quarantine::new(),
         }
     }
 
+    /// But for what is alive, which isn't counted here.
     pub(crate) fn usage(&self) -> Usage {
         Usage {
-            small_live: self.live_bytes,
+            small_live: 0,
             quarantined: self.quarantine.bytes(),
             small_mapped: self.slabs.len() * SLAB_BYTES,
         }
@@ -58,16 +60,30 @@ impl Small {
 
     /// Room for `words` words; its address.
     pub(crate) fn take(&mut self, words: usize) -> Result<usize, Error> {
-        let base = match self.search(words) {
-            Some(base) => base,
-            None => {
-                self.current = self.add_slab()?;
-                self.try_take(self.current, words)
-                    .ok_or_else(|| no_memory("a full new slab"))?
-            }
+        if let Some(base) = self.search(words) {
+            return Ok(base);
+        }
+        self.current = self.add_slab()?;
+        self.no_runs = false;
+        self.try_take(self.current, words)
+            .ok_or_else(|| no_memory("a full new slab"))
+    }
+
+    /// A run for a lane in exchange for what is left of its last, if there is one without
+    /// taking more memory.
+    pub(crate) fn exchange(&mut self, rest: Run) -> Option<Run> {
+        self.release(rest.base(), rest.words());
+        if self.no_runs {
+            return None;
+        }
+        let Some(base) = self.search(run::LEAST_WORDS) else {
+            self.no_runs = true;
+            return None;
         };
-        self.live_bytes += words * WORD;
-        Ok(base)
+        let slab = &mut self.slabs[self.current];
+        let words = slab.extend(base, run::LEAST_WORDS, run::MOST_WORDS);
+        let new_slab = if slab.take_new() { slab.base() } else { 0 };
+        Some(Run::new(base, words, new_slab))
     }
 
     fn search(&mut self, words: usize) -> Option<usize> {
@@ -94,19 +110,28 @@ impl Small {
     }
 
     /// Puts the room of a deleted graph into quarantine, and that of older ones to use.
-    pub(crate) fn give_back(&mut self, base: usize, words: usize) {
-        self.live_bytes -= words * WORD;
+    /// `live` bytes are alive.
+    pub(crate) fn give_back(&mut self, base: usize, words: usize, live: usize) {
         self.quarantine.enter(base, words);
-        while let Some((base, words)) = self.quarantine.leave(self.live_bytes) {
-            let Some(number) = self.slab_of(base) else {
-                continue;
-            };
-            let slab = &mut self.slabs[number];
-            slab.give_back(base, words);
-            if slab.is_empty() {
-                self.empty += 1;
-                self.bury_if_many(number);
-            }
+        while let Some((base, words)) = self.quarantine.leave(live) {
+            self.release(base, words);
+        }
+    }
+
+    /// Puts room to use.
+    pub(crate) fn release(&mut self, base: usize, words: usize) {
+        if words == 0 {
+            return;
+        }
+        let Some(number) = self.slab_of(base) else {
+            return;
+        };
+        let slab = &mut self.slabs[number];
+        slab.give_back(base, words);
+        self.no_runs &= !slab.may_hold(run::LEAST_WORDS);
+        if slab.is_empty() {
+            self.empty += 1;
+            self.bury_if_many(number);
         }
     }
 
@@ -151,7 +176,9 @@ impl Small {
             self.claim = Some((claim, offset + SLAB_BYTES));
         }
         let number = self.slabs.partition_point(|slab| slab.base() < base);
-        self.slabs.insert(number, Slab::new(base));
+        // The first is put into memory as it is used: there may never be more to mark.
+        let first = self.slabs.is_empty();
+        self.slabs.insert(number, Slab::new(base, !first));
         self.empty += 1;
         Ok(number)
     }

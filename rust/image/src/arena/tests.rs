@@ -1,5 +1,6 @@
 //! The arena with graphs built by hand: placing, deleting, reuse, what stays mapped.
 
+use super::run::Run;
 use super::*;
 use hh_graph::header::{self, tag, TOMBSTONE};
 use hh_graph::{Custom, Outside};
@@ -413,7 +414,7 @@ fn a_copy_that_fails_leaves_little_memory_behind() {
     let answer = unsafe { arena.place(root, &World, &Policy::IN_PROCESS) };
     assert!(matches!(answer, Err(CopyError::Refused(_))));
     let lane = arena.lanes.take().unwrap();
-    assert!(lane.committed() <= 10 << 20, "{lane:?}");
+    assert!(lane.memory.committed() <= 10 << 20, "{lane:?}");
     arena.lanes.put(lane);
     let (_words, root) = pair(3_000_000, 0);
     holds_pair(place(&arena, root).root, 3_000_000, 0);
@@ -426,11 +427,16 @@ fn as_many_lanes_as_domains_are_used_again() {
     let arena = Arena::with_lanes_of(&[2 << 20]);
     let take_all = || -> Vec<_> { (0..300).map(|_| arena.lanes.take().unwrap()).collect() };
     let bases = |lanes: &[Box<Lane>]| -> BTreeSet<_> {
-        lanes.iter().map(|lane| lane.claim().base()).collect()
+        lanes
+            .iter()
+            .map(|lane| lane.memory.claim().base())
+            .collect()
     };
     let lanes = take_all();
     let first = bases(&lanes);
-    lanes.into_iter().for_each(|lane| arena.lanes.put(lane));
+    lanes
+        .into_iter()
+        .for_each(|lane| arena.put(&arena.lanes, lane));
     assert_eq!(bases(&take_all()), first);
 }
 
@@ -440,10 +446,54 @@ fn there_are_addresses_for_more_domains_than_ocaml_has() {
     let arena = Arena::new();
     let lanes: Vec<_> = (0..300).map(|_| arena.lanes.take().unwrap()).collect();
     let longest = lane::LENGTHS[0];
-    assert_eq!(lanes[0].claim().len(), longest);
+    assert_eq!(lanes[0].memory.claim().len(), longest);
     // Any graph fits: 28 GB are the most.
-    assert!(lanes.iter().all(|lane| lane.claim().len() >= 32 << 30));
-    lanes.into_iter().for_each(|lane| arena.lanes.put(lane));
+    assert!(lanes
+        .iter()
+        .all(|lane| lane.memory.claim().len() >= 32 << 30));
+    lanes
+        .into_iter()
+        .for_each(|lane| arena.put(&arena.lanes, lane));
+}
+
+#[test]
+fn a_lane_that_is_not_wanted_any_more_gives_its_run_back() {
+    let arena = Arena::new();
+    // The first takes memory, the second a run of what it left.
+    for n in 0..2 {
+        let (_words, root) = pair(5, n);
+        place(&arena, root);
+    }
+    let lane = arena.lanes.take().unwrap();
+    assert_eq!(lane.run.words(), run::MOST_WORDS - 9);
+    arena.retire(*lane);
+    let mut small = arena.small.lock();
+    let all = std::iter::from_fn(|| small.exchange(Run::default()));
+    let free: usize = all.map(|run| run.words()).sum();
+    assert_eq!(free, (2 << 20) / 8 - 18);
+}
+
+/// Small graphs fill the holes that deleted ones left, though no hole is as long as a run.
+#[test]
+fn where_there_are_only_holes_left_they_are_used() {
+    let arena = Arena::new();
+    let make = |n| {
+        let (_words, root) = pair(8, n);
+        let placed = place(&arena, root);
+        holds_pair(placed.root, 8, n);
+        placed
+    };
+    let mut all: Vec<_> = (0..30_000).map(make).collect();
+    let mapped = arena.usage().small_mapped;
+    for round in 0..10 {
+        for n in (round % 3..all.len()).step_by(3) {
+            delete(&arena, all[n]);
+            all[n] = make(n);
+        }
+    }
+    let usage = arena.usage();
+    assert_eq!(usage.small_live, all.len() * 96);
+    assert!(usage.small_mapped <= mapped + (2 << 20), "{usage:?}");
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! The question a long copy asks its source from time to time: that it is asked whatever the
+//! copy is busy with, and that an answer of no ends it and leaves nothing behind.
+
+mod support;
+
+use hh_graph::header::{self, tag};
+use hh_graph::{copy, Buffer, Copied, CopyError, Custom, Outside, Policy, Source, Tables};
+use std::cell::Cell;
+use support::*;
+
+/// A world that says no when it has been asked often enough.
+struct Patient {
+    world: World,
+    questions: Cell<usize>,
+    patience: usize,
+}
+
+impl Patient {
+    fn new(patience: usize) -> Patient {
+        Patient {
+            world: World::default(),
+            questions: Cell::new(0),
+            patience,
+        }
+    }
+}
+
+impl Source for Patient {
+    fn outside(&self, block: usize, header: usize) -> Outside {
+        self.world.outside(block, header)
+    }
+
+    fn custom(&self, operations: usize) -> Custom {
+        self.world.custom(operations)
+    }
+
+    fn pause(&self) -> bool {
+        self.questions.set(self.questions.get() + 1);
+        self.questions.get() <= self.patience
+    }
+}
+
+const WORDS: usize = 600_000;
+
+/// Copies `root`, stops it at each question in turn, one for each megabyte of `bytes` at
+/// least, and copies it again.
+fn asks(root: usize, bytes: usize) {
+    let mut tables = Tables::new();
+    let mut words = vec![0usize; 4 * WORDS];
+    let mut attempt = |patience| -> (Result<Copied, CopyError>, usize) {
+        let source = Patient::new(patience);
+        let start = words.as_mut_ptr() as usize;
+        // SAFETY: the words are this function's; the graph is a test's, and nobody writes to it.
+        let answer = unsafe {
+            let mut space = Buffer::new(start, start, 4 * WORDS * 8);
+            copy(root, &mut space, &source, &Policy::IN_PROCESS, &mut tables)
+        };
+        (answer, source.questions.get())
+    };
+    let (whole, questions) = attempt(usize::MAX);
+    let whole = whole.unwrap();
+    assert!(questions >= bytes >> 20, "asked {questions} times");
+    assert!(questions < 100, "asked {questions} times");
+    for patience in 0..questions {
+        let (answer, asked) = attempt(patience);
+        assert!(matches!(answer, Err(CopyError::Interrupted)), "{answer:?}");
+        assert_eq!(asked, patience + 1);
+    }
+    let (again, _) = attempt(usize::MAX);
+    assert_eq!(again.unwrap(), whole);
+    let mut room = Room::new(4 * WORDS);
+    let made = copied(root, &World::default(), &mut room, &mut tables);
+    assert_eq!((made.bytes, made.blocks), (whole.bytes, whole.blocks));
+    if header::tag(header_of(root)) != tag::CUSTOM {
+        // Of bigarrays, `check` wants to know more.
+        check(root, made, &World::default(), &room);
+    }
+}
+
+#[test]
+fn within_bytes_and_floats() {
+    let mut heap = Heap::new(2 * WORDS + 10);
+    let bytes = heap.block(tag::STRING, &vec![7; WORDS]);
+    asks(bytes, WORDS * 8);
+    let floats = heap.block(tag::DOUBLE_ARRAY, &vec![8; WORDS]);
+    asks(floats, WORDS * 8);
+}
+
+#[test]
+fn within_the_data_of_a_bigarray() {
+    let data = vec![9u8; WORDS * 8];
+    let mut heap = Heap::new(20);
+    let fields = [BIGARRAY, data.as_ptr() as usize, 1, 3, 0, data.len()];
+    let root = heap.block(tag::CUSTOM, &fields);
+    asks(root, data.len());
+}
+
+#[test]
+fn within_a_long_block_that_needs_no_room_any_more() {
+    let mut heap = Heap::new(2 * WORDS + 10);
+    let shared = heap.block(0, &[int(1)]);
+    let ints = heap.block(0, &vec![int(5); WORDS]);
+    // To copy it, and to scan it.
+    asks(ints, 2 * WORDS * 8);
+    let pointers = heap.block(0, &vec![shared; WORDS]);
+    asks(pointers, 2 * WORDS * 8);
+}
+
+#[test]
+fn among_many_blocks_that_need_no_room_any_more() {
+    let mut heap = Heap::new(4 * WORDS);
+    let shared = heap.block(0, &[int(1)]);
+    let blocks: Vec<usize> = (0..WORDS / 10)
+        .map(|_| heap.block(0, &[shared; 9]))
+        .collect();
+    let root = heap.block(0, &blocks);
+    asks(root, 2 * WORDS * 8);
+}
+
+#[test]
+fn among_blocks_of_middling_size() {
+    let mut heap = Heap::new(4 * WORDS);
+    let blocks: Vec<usize> = (0..100)
+        .map(|n| heap.block(tag::STRING, &vec![n; WORDS / 100]))
+        .collect();
+    let root = heap.block(0, &blocks);
+    asks(root, WORDS * 8);
+}
+
+#[test]
+fn among_many_small_blocks() {
+    let mut heap = Heap::new(4 * WORDS);
+    let mut list = int(0);
+    for n in 0..WORDS / 3 {
+        list = heap.block(0, &[int(n as isize), list]);
+    }
+    asks(list, WORDS * 8);
+    let leaves: Vec<usize> = (0..WORDS / 3)
+        .map(|n| heap.block(tag::DOUBLE, &[n]))
+        .collect();
+    let root = heap.block(0, &leaves);
+    asks(root, WORDS * 8);
+}
