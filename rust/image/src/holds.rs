@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::extent::Extent;
-use crate::pins::Pins;
+use crate::pins::{self, Pins};
 use hh_graph::verify::Verified;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -161,9 +161,18 @@ impl Holds {
             return;
         };
         hold.tokens -= 1;
-        if hold.tokens == 0 && !hold.for_good && pins.unpin(offset, hold.extent.length) {
-            self.extents.remove(&offset);
-            self.changes += 1;
+        if hold.tokens > 0 || hold.for_good {
+            return;
+        }
+        if !pins.unpin(offset, hold.extent.length) && !pins.is_whole() {
+            return;
+        }
+        self.extents.remove(&offset);
+        self.changes += 1;
+        if pins.is_whole() && self.extents.len() <= pins::MOST / 2 {
+            // Few enough again, each for itself. If that can't be, the file stays pinned.
+            let each = self.extents.values().map(|hold| &hold.extent);
+            let _ = pins.pin_only(each.map(|extent| (extent.offset, extent.end())));
         }
     }
 

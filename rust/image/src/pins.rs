@@ -2,8 +2,11 @@
 //!
 //! A pin says: OCaml code of this process has pointers into these bytes, or may get some. No writer
 //! puts anything else there, and so no pointer ever means something else than what it was made
-//! for. A pin ends with the process and the children that were forked after it; or before, if it
-//! is taken back, which only works as long as no child was forked: the locks are its, too.
+//! for. A pin ends with the process, or when it is taken back.
+//!
+//! A child has what its parent pinned before the fork: the locks are on a description that both
+//! have. Each goes on with one of its own, with the same locks, before it takes any back; the old
+//! one ends when all who have it did so, or ended.
 
 use crate::error::{Error, Result};
 use crate::file::{File, PINS_AT};
@@ -14,10 +17,7 @@ use std::collections::BTreeMap;
 
 /// Above so many separate pins, the whole file is pinned instead: each lock makes every other one
 /// slower.
-const MOST: usize = 4096;
-
-/// So many descriptions are left to children; a process that forks more often takes no pin back.
-const MOST_INHERITED: usize = 16;
+pub(crate) const MOST: usize = 4096;
 
 /// How often this process forked.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -48,10 +48,6 @@ pub(crate) struct Pins {
     /// The process that made `file`'s description, and how often it had forked by then.
     process: u32,
     forks: u64,
-    /// The descriptions of the processes that this one was forked from. They hold what was pinned
-    /// before the fork, for the parent and for the child; what the child pins must end with it.
-    /// Also this process's own, of before its last fork.
-    inherited: Vec<File>,
     /// Offset to end, of what is pinned through `file`; no two touch.
     held: BTreeMap<u64, u64>,
 }
@@ -59,30 +55,31 @@ pub(crate) struct Pins {
 impl Pins {
     /// No pins yet, on a description of their own.
     pub(crate) fn new(file: &File) -> Result<Pins> {
-        let (file, process) = (file.again()?, sys::process_id());
+        // Before the description is made: a fork after that is counted as one that shares it.
+        // Relaxed: see `before_fork`.
+        let (forks, process) = (FORKS.load(Ordering::Relaxed), sys::process_id());
         Ok(Pins {
-            file,
+            file: file.again()?,
             process,
-            // Relaxed: see `before_fork`.
-            forks: FORKS.load(Ordering::Relaxed),
-            inherited: Vec::new(),
+            forks,
             held: BTreeMap::new(),
         })
     }
 
     /// Pins `[offset, offset + length)` of a file that is `file_bytes` long.
     pub(crate) fn pin(&mut self, offset: u64, length: u64, file_bytes: u64) -> Result<()> {
-        self.leave_to_children()?;
+        self.leave_to_children();
         let (mut from, mut to) = (offset, offset + length);
         if self.held.len() >= MOST {
             (from, to) = (0, file_bytes.max(to));
         }
-        if !sys::try_lock(self.file.fd(), Lock::Shared, PINS_AT + from, to - from)? {
-            // Nobody of ours locks these bytes exclusively.
-            let text = format!("file {}: a foreign lock on it", self.file.path());
-            return Err(Error::Failed(text));
-        }
-        // What touches or overlaps becomes one.
+        self.lock(from, to)?;
+        self.join(from, to);
+        Ok(())
+    }
+
+    /// Remembers `[from, to)`: what touches or overlaps becomes one.
+    fn join(&mut self, mut from: u64, mut to: u64) {
         let touching = |held: &BTreeMap<u64, u64>, to: u64| {
             held.range(..=to)
                 .next_back()
@@ -93,37 +90,59 @@ impl Pins {
             (from, to) = (from.min(start), to.max(end));
         }
         self.held.insert(from, to);
-        Ok(())
     }
 
-    /// After a fork, what is pinned next is pinned through a new description, so that it can be
-    /// taken back: the child has the old one.
-    fn leave_to_children(&mut self) -> Result<()> {
-        let process = sys::process_id();
+    fn lock(&self, from: u64, to: u64) -> Result<()> {
+        if sys::try_lock(self.file.fd(), Lock::Shared, PINS_AT + from, to - from)? {
+            return Ok(());
+        }
+        // Nobody of ours locks these bytes exclusively.
+        let text = format!("file {}: a foreign lock on it", self.file.path());
+        Err(Error::Failed(text))
+    }
+
+    /// Whether no other process can have the description that the locks are on.
+    fn is_alone(&self) -> bool {
         // Relaxed: see `before_fork`.
         let forks = FORKS.load(Ordering::Relaxed);
-        let forked = forks != self.forks && self.inherited.len() < MOST_INHERITED;
-        if process != self.process || forked {
-            let own = self.file.again()?;
-            self.inherited.push(std::mem::replace(&mut self.file, own));
-            self.held.clear();
-            (self.process, self.forks) = (process, forks);
+        self.process == sys::process_id() && self.forks == forks && forks < UNKNOWN
+    }
+
+    /// After a fork, goes on with a description of this process's own. If there is none to be had,
+    /// pins go on to be shared, and none is taken back.
+    fn leave_to_children(&mut self) {
+        if !self.is_alone() {
+            let held: Vec<(u64, u64)> = self.held.iter().map(|(from, to)| (*from, *to)).collect();
+            let _ = self.pin_only(held);
         }
+    }
+
+    /// Goes on with a description of this process's own and with these pins, offsets and ends,
+    /// all of which it has.
+    pub(crate) fn pin_only(&mut self, pieces: impl IntoIterator<Item = (u64, u64)>) -> Result<()> {
+        let mut own = Pins::new(&self.file)?;
+        for (from, to) in pieces {
+            own.lock(from, to)?;
+            own.join(from, to);
+        }
+        *self = own;
         Ok(())
     }
 
-    /// Takes the pin of `[offset, offset + length)` back; false if it stays, because a child may
-    /// need it, or because the file is pinned as a whole.
+    /// Whether there were so many pins that the whole file is pinned.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.held.contains_key(&0)
+    }
+
+    /// Takes the pin of `[offset, offset + length)` back; false if it stays, because the file is
+    /// pinned as a whole, or because a child may need it.
     pub(crate) fn unpin(&mut self, offset: u64, length: u64) -> bool {
+        self.leave_to_children();
         let to = offset + length;
         let Some((&start, &end)) = self.held.range(..=offset).next_back() else {
             return false;
         };
-        // Relaxed: see `before_fork`.
-        let forks = FORKS.load(Ordering::Relaxed);
-        let alone = self.process == sys::process_id() && self.forks == forks && forks < UNKNOWN;
-        // From 0 on, the whole file is pinned.
-        if end < to || start == 0 || !alone {
+        if end < to || self.is_whole() || !self.is_alone() {
             return false;
         }
         if sys::unlock(self.file.fd(), PINS_AT + offset, length).is_err() {

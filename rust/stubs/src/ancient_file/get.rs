@@ -27,7 +27,7 @@ unsafe extern "C" fn hh_ancient_get(md: Value, key: Value) -> Value {
         Ok(Held::new(&image, &located))
     });
     // SAFETY: the lock is held (this function's contract); nothing of ours is alive any more.
-    unsafe { proxy::alloc(held) }
+    unsafe { proxy::alloc(held, 0) }
 }
 
 /// `external get_as : md -> string -> string -> ('a ancient, string) result = "hh_ancient_get_as"`:
@@ -61,7 +61,7 @@ unsafe extern "C" fn hh_ancient_get_as(md: Value, name: Value, description: Valu
     // what roots it. Should an allocation raise, a description is lost, once.
     unsafe {
         match found {
-            Ok(held) => caml_alloc_1(OK, proxy::alloc(held)),
+            Ok(held) => caml_alloc_1(OK, proxy::alloc(held, 0)),
             Err(stored) => {
                 let text = caml_alloc_initialized_string(stored.len(), stored.as_ptr().cast());
                 drop(stored);

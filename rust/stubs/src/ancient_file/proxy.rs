@@ -62,15 +62,21 @@ impl Held {
     }
 }
 
-/// A proxy of a value. Allocates on the OCaml heap and may collect.
+/// After so many bytes shared, the collector is asked to look for proxies that nobody has any more:
+/// they hold places in files, of which it knows nothing.
+const MOST_UNCOLLECTED: usize = 4 << 20;
+
+/// A proxy of a value. `new` is how many bytes of a file it is the first to hold: counted for
+/// values that are shared, because it costs little beside sharing them. Allocates on the OCaml heap
+/// and may collect.
 ///
 /// # Safety
 /// - the caller holds the runtime's lock.
-pub(super) unsafe fn alloc(held: Held) -> Value {
+pub(super) unsafe fn alloc(held: Held, new: usize) -> Value {
     // SAFETY: the block is fresh and has three words behind its operations, written before anything
     // can look at them. Should the allocation raise, the value stays held, once.
     unsafe {
-        let block = caml_alloc_custom(&raw const OPERATIONS.0, 3 * WORD, 0, 1);
+        let block = caml_alloc_custom(&raw const OPERATIONS.0, 3 * WORD, new, MOST_UNCOLLECTED);
         let words = block as *mut usize;
         words.add(1).write(held.value);
         words.add(2).write(held.site);

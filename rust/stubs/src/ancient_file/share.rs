@@ -45,7 +45,8 @@ unsafe extern "C" fn hh_ancient_share(
         }
     });
     // SAFETY: the lock is held (this function's contract); nothing of ours is alive any more.
-    unsafe { ancient::with_info(proxy::alloc(held), bytes) }
+    // A value takes whole pages.
+    unsafe { ancient::with_info(proxy::alloc(held, bytes + 4096), bytes) }
 }
 
 /// The writer's lock, as soon as nobody else has it. `value` is a value again when this returns,
