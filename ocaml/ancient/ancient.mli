@@ -159,11 +159,11 @@ val mark_info : ?protect:bool -> 'a -> 'a ancient * info
       assert (words.(1) = "beta")
     ]}
 
-    {b What may be in a file.} Everything but closures, objects, lazy values not forced
-    yet, and what {!mark} refuses; static data and ancient values are copied into it.
-    [compare], [Hashtbl.hash] and [Marshal] give in every process what they give in the
-    writer, for [int64]s and bigarrays too; native and bytecode programs read each other's
-    files.
+    {b What may be in a file.} Everything but closures, objects, exceptions and extensible
+    variants, lazy values not forced yet, and what {!mark} refuses; static data and
+    ancient values are copied into it. [compare], [Hashtbl.hash] and [Marshal] give in
+    every process what they give in the writer, for [int64]s and bigarrays too; native and
+    bytecode programs read each other's files.
 
     {b Sharing between values.} A value that refers to values that this process has
     followed in the same file goes on referring to them: they are not copied again, and
@@ -232,9 +232,9 @@ val attach :
 
     Attaching a file twice is attaching it once: the values are the same blocks.
 
-    - [max_size] is the most bytes that a new file can grow to, rounded up to whole pages:
-      so many addresses are kept for it in every process that attaches it, but neither
-      disk nor memory. Default: 64 GB.
+    - [max_size] is the most bytes that a new file can grow to, rounded up to whole pages,
+      and to 64 KB: so many addresses are kept for it in every process that attaches it,
+      but neither disk nor memory. [0] is the default: 64 GB.
     - [durable]: whether changes through this [md] wait for the disk. Default: [true].
     - [verify]: whether the file isn't trusted. Getting a value for the first time then
       costs the time to read and check it, memory for it, and another 64th of it. A file
@@ -307,8 +307,8 @@ val share : md -> int -> 'a -> 'a ancient
     new one. Keys are any numbers from 0 up, and as sparse as you like.
 
     The copy is {!mark}'s, with these differences: it refers to nothing outside of the
-    file; closures, objects and custom blocks of other libraries are refused. It takes
-    whole pages, 4096 bytes at least.
+    file; closures, objects, exceptions and custom blocks of other libraries are refused.
+    It takes whole pages, 4096 bytes at least.
 
     If another writer is at work, [share] waits for it, and lets other threads and domains
     run meanwhile.
@@ -387,6 +387,8 @@ module Key : sig
         let words : string array Ancient.Key.t =
           Ancient.Key.make "words" ~description:"string array, v1"
       ]}
+
+      A description has at most a million bytes; {!share} refuses a longer one.
 
       @raise Invalid_argument if [description] is empty. *)
 

@@ -20,6 +20,15 @@ pub struct Title {
     pub description: Vec<u8>,
 }
 
+/// The number that stands for a description in the key table; 0 for none.
+pub(crate) fn description_hash(description: &[u8]) -> u64 {
+    match description.is_empty() {
+        true => 0,
+        // A description whose checksum is 0 has one, too.
+        false => checksum(description).max(1),
+    }
+}
+
 impl From<Key> for Title {
     fn from(key: Key) -> Title {
         Title {
@@ -32,11 +41,7 @@ impl From<Key> for Title {
 impl Title {
     /// The number that stands for the description in the key table; 0 for none.
     pub fn hash(&self) -> u64 {
-        match self.description.is_empty() {
-            true => 0,
-            // A description whose checksum is 0 has one, too.
-            false => checksum(&self.description).max(1),
-        }
+        description_hash(&self.description)
     }
 
     fn bytes(&self) -> Vec<u8> {

@@ -142,7 +142,14 @@ impl Image {
             let Some((entry, kept)) = found else {
                 return Ok(None);
             };
-            let (token, since) = self.hold(&entry, &kept)?;
+            let held = self.hold(&entry, &kept);
+            if matches!(held, Err(Error::Damaged { .. }))
+                && recover_image(&self.file)?.newest != state
+            {
+                // Published since: where the value was, there may be another one, or the file's end.
+                continue;
+            }
+            let (token, since) = held?;
             // What was pinned only now may have been written over before: a writer that did not
             // see the pin had published twice before it was there.
             if since != before
@@ -224,9 +231,15 @@ impl Image {
         Ok(entry)
     }
 
-    /// The description that `entry`'s value was stored under; empty if there is none.
-    pub fn description(&self, entry: &Entry) -> Result<Vec<u8>> {
-        inspect::description(&self.file, entry)
+    /// What the key table says of `key`, and the description that its value was stored under; empty
+    /// if there is none.
+    pub fn described(&self, key: &Key) -> Result<Option<(Entry, Vec<u8>)>> {
+        let (_, found) = self.current(|state| {
+            let entry = Tree::of(&self.file, state).get(key.bits())?;
+            let described = |entry: Entry| Ok((entry, inspect::description(&self.file, &entry)?));
+            entry.map(described).transpose()
+        })?;
+        Ok(found)
     }
 
     /// All keys: numbers in their order, then names in no order that means anything.
@@ -269,6 +282,10 @@ impl Image {
     /// # Errors
     /// [`Error::System`] where the file can't be read.
     pub fn verify(&self) -> Result<Option<Fault>> {
+        let is_ours = recover_image(&self.file).and_then(|states| self.check(&states.newest));
+        if let Err(error) = is_ours {
+            return inspect::fault_of(error, None).map(Some);
+        }
         inspect::faults(&self.file, self.readers())
     }
 

@@ -1,6 +1,7 @@
 //! Looking at an image from outside: what it holds, and whether all of it is as it was written.
 //! Maps nothing, pins nothing, changes nothing; for tools and tests.
 
+use crate::body::description_hash;
 use crate::bytes::{checksum, PAGE_BYTES};
 use crate::check::{in_order, Checker, Readers};
 use crate::entry::{Entry, Key};
@@ -82,6 +83,13 @@ pub fn key(storage: &dyn Storage, entry: &Entry) -> Result<Key> {
 pub fn description(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>> {
     let mut text = vec![0; entry.description_bytes as usize];
     storage.read_at(entry.offset + entry.name_bytes, &mut text)?;
+    if description_hash(&text) != entry.description {
+        return Err(Error::Damaged {
+            path: storage.path().into(),
+            offset: entry.offset,
+            reason: "a description that is not its value's".into(),
+        });
+    }
     Ok(text)
 }
 
@@ -145,7 +153,7 @@ pub fn faults(storage: &dyn Storage, readers: Readers) -> Result<Option<Fault>> 
     }
 }
 
-fn fault_of(error: Error, key: Option<Key>) -> Result<Fault> {
+pub(crate) fn fault_of(error: Error, key: Option<Key>) -> Result<Fault> {
     match error {
         Error::Damaged { offset, reason, .. } => Ok(Fault {
             offset,

@@ -120,3 +120,12 @@ let check_everything (v : everything) =
   match v.variants with
   | [ Constant; Block (1, "one"); Float 2.5 ] -> ()
   | _ -> failwith "variants"
+
+(* Whether [words] stand in [text]. *)
+let contains words text =
+  let length = String.length words in
+  let rec from at =
+    at + length <= String.length text
+    && (String.sub text at length = words || from (at + 1))
+  in
+  from 0

@@ -56,6 +56,9 @@ val resident_bytes : unit -> int
 val mappings : unit -> int
 (** [mappings ()] is the number of lines of /proc/self/maps. *)
 
+val seed : int Lazy.t
+(** A number that is new in each run, or [QCHECK_SEED]; {!property} uses it, too. *)
+
 val property :
   ?count:int -> string -> 'a QCheck.arbitrary -> ('a -> bool) -> unit Alcotest.test_case
 (** [property name values holds] is the test case that [holds] is true of [count] (default

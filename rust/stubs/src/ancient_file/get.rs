@@ -48,14 +48,22 @@ unsafe extern "C" fn hh_ancient_get_as(md: Value, name: Value, description: Valu
         let (name, description) = unsafe { (bytes_of(name), bytes_of(description)) };
         let (image, key) = (file(md, NAME)?, Key::Name(name));
         let title = Title { key, description };
-        let found = image.get(&title.key).map_err(|error| exn(NAME, error))?;
-        let located = found.ok_or(Exn::NotFound)?;
-        if located.entry.description == title.hash() {
-            return Ok(Ok(Held::new(&image, &located)));
+        loop {
+            let found = image.get(&title.key).map_err(|error| exn(NAME, error))?;
+            let located = found.ok_or(Exn::NotFound)?;
+            if located.entry.description == title.hash() {
+                return Ok(Ok(Held::new(&image, &located)));
+            }
+            release(image.site(), located.token);
+            let stored = image.described(&title.key);
+            let (entry, stored) = stored
+                .map_err(|error| exn(NAME, error))?
+                .ok_or(Exn::NotFound)?;
+            // It may have been replaced since.
+            if entry.description != title.hash() {
+                return Ok(Err(stored));
+            }
         }
-        release(image.site(), located.token);
-        let stored = image.description(&located.entry);
-        Ok(Err(stored.map_err(|error| exn(NAME, error))?))
     });
     // SAFETY: the lock is held (this function's contract). A fresh value is passed on at once to
     // what roots it. Should an allocation raise, a description is lost, once.

@@ -52,15 +52,14 @@ unsafe extern "C" fn hh_ancient_info(md: Value, key: Value) -> Value {
     let packed = boundary(|| {
         // SAFETY: by this function's contract.
         let (image, key) = (file(md, NAME)?, unsafe { key_of(key, NAME) }?);
-        let entry = image.entry(&key).map_err(|error| exn(NAME, error))?;
-        let entry = entry.ok_or(Exn::NotFound)?;
-        let text = image.description(&entry);
+        let found = image.described(&key).map_err(|error| exn(NAME, error))?;
+        let (entry, text) = found.ok_or(Exn::NotFound)?;
         let packed = Packed::default()
             .int(entry.body_bytes)
             .int(entry.blocks)
             .int(entry.time)
             .int(entry.ocaml);
-        Ok(packed.text(&text.map_err(|error| exn(NAME, error))?))
+        Ok(packed.text(&text))
     });
     // SAFETY: by this function's contract.
     unsafe { packed.into_ocaml() }
