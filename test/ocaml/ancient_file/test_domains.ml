@@ -113,6 +113,71 @@ let domains path =
     check_int "last" 1200 (List.length l)
   done
 
+(* Sharing a value changes nothing of it, not for a moment: here another domain looks all the time,
+   and marks it for the collector. *)
+let watched path =
+  let md = Ancient.open_file ~mode:Create ~durable:false path in
+  let make () =
+    (everything (), List.init 3000 (fun i -> (i, string_of_int i, Int64.of_int i)))
+  in
+  let source = make () and expected = make () in
+  let bytes = Marshal.to_string source [] in
+  let stop = Atomic.make false and looks = Atomic.make 0 in
+  let watcher =
+    Domain.spawn (fun () ->
+        while not (Atomic.get stop) do
+          if compare source expected <> 0 then failwith "changed";
+          if Hashtbl.hash_param 200 200 source <> Hashtbl.hash_param 200 200 expected then
+            failwith "another hash";
+          if Atomic.get looks mod 8 = 0 then begin
+            if Marshal.to_string source [] <> bytes then failwith "changed in a byte";
+            ignore (Gc.major_slice 0)
+          end;
+          Atomic.incr looks
+        done)
+  in
+  for i = 1 to 300 do
+    let before = Atomic.get looks in
+    let p = Ancient.share md (i land 3) source in
+    if i mod 50 = 0 && compare (Ancient.follow p) expected <> 0 then failwith "the copy";
+    (* On one processor, the other has its turn, too. *)
+    if i mod 20 = 0 then
+      while Atomic.get looks = before do
+        Domain.cpu_relax ()
+      done
+  done;
+  Atomic.set stop true;
+  Domain.join watcher
+
+(* A graph that another domain changes while it is shared: some of the changes are seen, and nothing
+   else. *)
+let changed path =
+  let md = Ancient.open_file ~mode:Create ~durable:false path in
+  let cells = Array.init 1000 (fun n -> ref [ n ]) in
+  let stop = Atomic.make false in
+  let changer =
+    Domain.spawn (fun () ->
+        let n = ref 0 in
+        while not (Atomic.get stop) do
+          incr n;
+          cells.(!n mod 1000) := [ !n mod 1000; !n; !n ];
+          if !n mod 10_000 = 0 then Gc.minor ()
+        done)
+  in
+  for i = 1 to 200 do
+    let p = Ancient.share md (i land 3) cells in
+    Array.iteri
+      (fun n cell ->
+        match !cell with
+        | [ m ] -> if m <> n then failwith "wrong"
+        | [ m; a; b ] -> if m <> n || a <> b || a mod 1000 <> n then failwith "torn"
+        | _ -> failwith "wrong shape")
+      (Ancient.follow p)
+  done;
+  Atomic.set stop true;
+  Domain.join changer;
+  check_bool "verify" true (Ancient.verify md = Ok ())
+
 let () =
   run "ancient file: domains"
     [
@@ -121,5 +186,7 @@ let () =
           test "signals while waiting for another writer" (in_file signals);
           test "handlers that raise" (in_file raising_signals);
           test "two domains write, a third collects" (in_file domains);
+          test "one watches what the other shares" (in_file watched);
+          test "one changes what the other shares" (in_file changed);
         ] );
     ]
