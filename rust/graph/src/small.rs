@@ -3,6 +3,7 @@
 //! table for the price of adding 1.
 
 use crate::visited::{NoRoom, Seen, Visited};
+use hh_region::{try_box, Error};
 
 const SLOTS: usize = 1024;
 
@@ -27,11 +28,19 @@ pub(crate) struct Small {
 }
 
 impl Small {
+    /// Where there is no memory, the process ends.
     pub(crate) fn new() -> Small {
-        Small {
-            entries: Box::new([Entry::default(); SLOTS]),
-            epoch: 0,
-        }
+        Small::with(Box::new([Entry::default(); SLOTS]))
+    }
+
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn try_new() -> Result<Small, Error> {
+        Ok(Small::with(try_box([Entry::default(); SLOTS])?))
+    }
+
+    fn with(entries: Box<[Entry; SLOTS]>) -> Small {
+        Small { entries, epoch: 0 }
     }
 
     /// Forgets everything.

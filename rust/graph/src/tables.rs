@@ -3,8 +3,9 @@
 
 use crate::shadow::Shadow;
 use crate::small::Small;
+use crate::CopyError;
 use hh_region::sync::process::{AtomicPtr, Ordering};
-use hh_region::Error;
+use hh_region::{try_box, Error};
 use std::ptr::null_mut;
 
 /// The largest shadow kept between copies: that of some 128 MB of source.
@@ -33,6 +34,16 @@ impl Tables {
             small: Small::new(),
         }
     }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// `ENOMEM`, where [`Tables::new`] would end the process.
+    pub fn try_new() -> Result<Tables, Error> {
+        Ok(Tables {
+            small: Small::try_new()?,
+        })
+    }
 }
 
 static SHADOWS: Slots<Shadow> = Slots::new();
@@ -41,7 +52,7 @@ static SHADOWS: Slots<Shadow> = Slots::new();
 pub(crate) fn take_shadow() -> Result<Box<Shadow>, Error> {
     let mut shadow = match SHADOWS.take() {
         Some(shadow) => shadow,
-        None => Box::new(Shadow::new(KEEP_BYTES)?),
+        None => try_box(Shadow::new(KEEP_BYTES)?)?,
     };
     shadow.begin()?;
     Ok(shadow)
@@ -64,8 +75,19 @@ impl Pool {
     }
 
     /// Runs `copy` with tables that nobody else has.
-    pub fn with<T>(&self, copy: impl FnOnce(&mut Tables) -> T) -> T {
-        let mut tables = self.0.take().unwrap_or_default();
+    ///
+    /// # Errors
+    /// `copy`'s; [`CopyError::System`] with `ENOMEM` where there is no memory for tables.
+    pub fn with<T>(
+        &self,
+        copy: impl FnOnce(&mut Tables) -> Result<T, CopyError>,
+    ) -> Result<T, CopyError> {
+        let mut tables = match self.0.take() {
+            Some(tables) => tables,
+            None => {
+                try_box(Tables::try_new().map_err(CopyError::System)?).map_err(CopyError::System)?
+            }
+        };
         let answer = copy(&mut tables);
         self.0.put(tables);
         answer
@@ -135,13 +157,14 @@ mod tests {
     #[test]
     fn a_pool_gives_the_same_tables_again_and_never_to_two() {
         let pool = Pool::new();
-        let first = pool.with(|tables| std::ptr::from_ref(tables) as usize);
+        let address = |tables: &mut Tables| Ok(std::ptr::from_ref(tables) as usize);
+        let first = pool.with(address).unwrap();
         let again = pool.with(|tables| {
-            let other = pool.with(|other| std::ptr::from_ref(other) as usize);
+            let other = pool.with(address)?;
             assert_ne!(other, std::ptr::from_ref(tables) as usize);
-            std::ptr::from_ref(tables) as usize
+            address(tables)
         });
-        assert_eq!(first, again);
+        assert_eq!(first, again.unwrap());
     }
 
     #[test]
@@ -151,7 +174,11 @@ mod tests {
             for _ in 0..16 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        pool.with(|tables| tables.small.begin());
+                        let begun = pool.with(|tables| {
+                            tables.small.begin();
+                            Ok(())
+                        });
+                        begun.unwrap();
                     }
                 });
             }

@@ -116,15 +116,11 @@ fn template_of(number: usize) -> Result<usize> {
 /// A new memory file of `length` bytes, a multiple of PIECE, full of tombstones.
 fn filled(length: usize) -> Result<OwnedFd> {
     let file = sys::create_memfd(NAME)?;
-    let words: Vec<u8> = WORD
-        .to_ne_bytes()
-        .iter()
-        .copied()
-        .cycle()
-        .take(PIECE)
-        .collect();
-    for offset in (0..length).step_by(PIECE) {
-        sys::write_at(file.as_fd(), &words, offset as u64)?;
+    // In the program, not from the allocator, which may have nothing left.
+    static WORDS: [[u8; 8]; 8192] = [WORD.to_ne_bytes(); 8192];
+    let bytes = WORDS.as_flattened();
+    for offset in (0..length).step_by(bytes.len()) {
+        sys::write_at(file.as_fd(), bytes, offset as u64)?;
     }
     Ok(file)
 }

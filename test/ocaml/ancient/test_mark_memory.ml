@@ -136,14 +136,71 @@ let deleted_is_refused () =
   | exception Invalid_argument text ->
       check_string "named" "Ancient.mark: deleted value at field 0" text
 
-let limit_of_address_space () =
+let limited kilobytes role =
   let command =
-    Printf.sprintf "ulimit -v 3000000 && exec %s" (Filename.quote Sys.executable_name)
+    Printf.sprintf "ulimit -v %d && exec %s" kilobytes
+      (Filename.quote Sys.executable_name)
   in
-  Unix.putenv "HH_SHARED_TEST_ROLE" "limited";
+  Unix.putenv "HH_SHARED_TEST_ROLE" role;
   wait_ok
     (Unix.create_process "/bin/sh" [| "sh"; "-c"; command |] Unix.stdin Unix.stdout
        Unix.stderr)
+
+let limit_of_address_space () = limited 3_000_000 "limited"
+let no_memory_at_all () = limited 20_000_000 "exhausted"
+
+(* All memory there is, down to pieces of 4 KB. *)
+let hoard () =
+  let rec take kept bytes =
+    if bytes < 4096 then kept
+    else
+      match Bigarray.(Array1.create char c_layout bytes) with
+      | piece -> take (piece :: kept) bytes
+      | exception Out_of_memory -> take kept (bytes / 2)
+  in
+  take [] (1 lsl 30)
+
+(* What the library needs for itself ended the process when there was none: Rust's allocator
+   aborts. *)
+let () =
+  role "exhausted" (fun _ ->
+      let values =
+        [
+          Obj.repr (List.init 3 string_of_int);
+          Obj.repr (Array.init 600 Fun.id);
+          Obj.repr (Array.init 2000 Fun.id);
+          Obj.repr (Array.init 400_000 Fun.id);
+        ]
+      in
+      let strings = big 10_000 in
+      (* Lanes, slabs and tables that are there already are used up first. *)
+      let marked = List.map Ancient.mark values in
+      Gc.full_major ();
+      let kept = hoard () in
+      let refused = ref 0 in
+      let attempt f =
+        match f () with
+        | () -> ()
+        | exception (Unix.Unix_error (ENOMEM, _, _) | Out_of_memory) -> incr refused
+      in
+      let small = List.hd values and medium = List.nth values 1 in
+      for _ = 1 to 100_000 do
+        attempt (fun () -> ignore (Ancient.mark small))
+      done;
+      check_bool "slabs end" true (!refused > 0);
+      for _ = 1 to 3000 do
+        attempt (fun () -> ignore (Ancient.mark medium))
+      done;
+      for _ = 1 to 3 do
+        attempt (fun () -> ignore (Ancient.mark strings));
+        List.iter (fun v -> attempt (fun () -> ignore (Ancient.mark v))) values;
+        List.iter
+          (fun v -> attempt (fun () -> ignore (Ancient.mark ~protect:true v)))
+          values
+      done;
+      List.iter Ancient.delete marked;
+      if !refused < 10 then failwith "there was memory";
+      ignore (Sys.opaque_identity kept))
 
 let () =
   role "limited" (fun _ ->
@@ -164,6 +221,7 @@ let () =
           test "two million small ones in order" in_order;
           test "a million small ones at random" at_random;
           test "under a limit of address space" limit_of_address_space;
+          test "without any memory" no_memory_at_all;
         ] );
       ( "stale pointers",
         [

@@ -7,7 +7,7 @@ use super::run::Run;
 use super::shelf::MOST_BYTES as MOST_MOVED;
 use hh_graph::header::WORD;
 use hh_graph::{Grow, Space, Tables};
-use hh_region::{pages, registry, Claim, Error, Kind, Scan};
+use hh_region::{pages, registry, try_box, Claim, Error, Kind, Scan};
 
 /// The lengths tried for a lane: a limit on address space may forbid the longer ones.
 pub(crate) const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20];
@@ -66,14 +66,16 @@ pub(crate) fn claim(lengths: &[usize]) -> Result<&'static Claim, Error> {
             break;
         }
     }
-    let claim = answer?;
+    let claim = try_box(answer?)?;
     registry::register(claim.base(), claim.len(), Kind::Arena)?;
     // For good: addresses of marked values are never given to anything else.
-    Ok(Box::leak(Box::new(claim)))
+    Ok(Box::leak(claim))
 }
 
 impl Lane {
     pub(crate) fn new(lengths: &[usize]) -> Result<Lane, Error> {
+        // First: a claim would be lost.
+        let tables = Tables::try_new()?;
         Ok(Lane {
             memory: Memory {
                 claim: claim(lengths)?,
@@ -81,7 +83,7 @@ impl Lane {
                 committed: 0,
             },
             run: Run::default(),
-            tables: Tables::new(),
+            tables,
             last_was_large: false,
         })
     }

@@ -11,7 +11,7 @@ use super::lane::Lane;
 use super::step::{steps, Step, PAGES};
 use hh_region::pages::{self, STEP};
 use hh_region::sync::process::{AtomicPtr, AtomicUsize, Ordering};
-use hh_region::{Claim, Error};
+use hh_region::{try_box, Claim, Error};
 use std::ops::Range;
 use std::ptr::null_mut;
 
@@ -19,9 +19,9 @@ use std::ptr::null_mut;
 /// lost with its addresses.
 const SLOTS: usize = 4096;
 
-/// So many lanes are of the full length, 16 TB together; later ones, where more domains mark at
+/// So many lanes are of the full length, 4 TB together; later ones, where more domains mark at
 /// a time, of the next.
-const LONG_LANES: usize = 64;
+const LONG_LANES: usize = 16;
 
 /// The most holes that have a mapping of their own.
 const MOST_HOLES: usize = 8192;
@@ -107,7 +107,7 @@ impl Lanes {
             [_, rest @ ..] if shorter && !rest.is_empty() => rest,
             all => all,
         };
-        let lane = Box::new(Lane::new(lengths)?);
+        let lane = try_box(Lane::new(lengths)?)?;
         self.add_ground(lane.memory.claim())?;
         Ok(lane)
     }
@@ -120,7 +120,7 @@ impl Lanes {
             steps,
             older: null_mut(),
         };
-        let ground = Box::into_raw(Box::new(ground));
+        let ground = Box::into_raw(try_box(ground)?);
         // Acquire: pairs with the exchange below, of another thread.
         let mut newest = self.grounds.load(Ordering::Acquire);
         loop {

@@ -30,6 +30,10 @@ impl Quarantine {
 
     /// `words` words at `base`, at most a page, begin to wait.
     pub(crate) fn enter(&mut self, base: usize, words: usize) {
+        if self.waiting.try_reserve(1).is_err() {
+            // Without memory to remember it by, the room is never used again.
+            return;
+        }
         self.waiting.push_back((base, words as u32));
         self.bytes += words * WORD;
     }

@@ -13,7 +13,7 @@ use super::SMALL_BYTES;
 use hh_graph::header::WORD;
 use hh_region::pages::STEP;
 use hh_region::sync::process::{AtomicU16, Ordering};
-use hh_region::{Claim, Error};
+use hh_region::{try_box, try_zeroed, Claim, Error};
 
 /// The largest graphs on shelves: four pages are filled to four fifths by anything larger.
 pub(crate) const MOST_BYTES: usize = 16 << 10;
@@ -44,13 +44,6 @@ pub(crate) struct Shelf {
 pub(crate) struct Board {
     claim: &'static Claim,
     dead: &'static [AtomicU16],
-}
-
-/// Counters at 0, for good. Zeroed memory from the allocator: 2 MB, touched as the board fills.
-fn counters(len: usize) -> &'static [AtomicU16] {
-    let zeroes: &'static mut [u16] = vec![0; len].leak();
-    // SAFETY: an atomic has its integer's layout, and the only reference is given up.
-    unsafe { std::slice::from_raw_parts(zeroes.as_mut_ptr().cast(), len) }
 }
 
 impl Shelf {
@@ -85,8 +78,9 @@ impl Shelf {
             .map_err(|_| super::no_memory("a shelf"))?;
         let claim = lane::claim(&LENGTHS)?;
         lanes.add_ground(claim)?;
-        let dead = counters(claim.len() / PAGE);
-        let board: &'static Board = Box::leak(Box::new(Board { claim, dead }));
+        // SAFETY: zeroes are what the counters begin with.
+        let dead = unsafe { try_zeroed(claim.len() / PAGE)? };
+        let board: &'static Board = Box::leak(try_box(Board { claim, dead })?);
         self.boards.push(board);
         (self.used, self.mapped) = (0, 0);
         Ok(board)

@@ -4,6 +4,7 @@ use super::bitmap;
 use super::SMALL_BYTES;
 use hh_graph::header::WORD;
 use hh_region::pages::STEP;
+use hh_region::{try_box, Error};
 
 pub(crate) const SLAB_BYTES: usize = STEP;
 const SLAB_WORDS: usize = SLAB_BYTES / WORD;
@@ -25,15 +26,19 @@ pub(crate) struct Slab {
 
 impl Slab {
     /// A slab of free memory at `base`, `new` if somebody should put it into memory.
-    pub(crate) fn new(base: usize, new: bool) -> Slab {
-        Slab {
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn new(base: usize, new: bool) -> Result<Slab, Error> {
+        let free = try_box([u64::MAX; SLAB_WORDS / 64])?;
+        Ok(Slab {
             base,
-            free: vec![u64::MAX; SLAB_WORDS / 64].into_boxed_slice(),
+            free,
             free_words: SLAB_WORDS,
             longest: MOST_WORDS,
             cursor: 0,
             new,
-        }
+        })
     }
 
     /// Whether it is new, which it then isn't any more.
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn neighbours_that_are_free_make_one_run() {
-        let mut slab = Slab::new(0x10_0000, true);
+        let mut slab = Slab::new(0x10_0000, true).unwrap();
         let all: Vec<usize> = (0..SLAB_WORDS / 4).map(|_| slab.take(4).unwrap()).collect();
         assert_eq!((all[0], slab.take(1)), (0x10_0000, None));
         assert!(!slab.may_hold(1));
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_run_extends_to_the_next_word_taken_or_to_its_limit() {
-        let mut slab = Slab::new(0x10_0000, true);
+        let mut slab = Slab::new(0x10_0000, true).unwrap();
         let first = slab.take(100).unwrap();
         assert_eq!(slab.extend(first, 100, 700), 700);
         let second = slab.take(10).unwrap();

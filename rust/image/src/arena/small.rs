@@ -157,6 +157,9 @@ impl Small {
         else {
             return;
         };
+        if self.buried.try_reserve(1).is_err() {
+            return;
+        }
         // SAFETY: the slab holds no graph, and nobody takes from it meanwhile: the small heap
         // is borrowed mutably.
         if unsafe { claim.tombstone(base - claim.base(), SLAB_BYTES) }.is_ok() {
@@ -168,7 +171,10 @@ impl Small {
 
     /// A new slab, of memory given back or never used; its number.
     fn add_slab(&mut self) -> Result<usize, Error> {
+        self.slabs.try_reserve(1).map_err(|_| no_memory("a slab"))?;
         let (claim, offset) = self.next_place()?;
+        // The first is put into memory as it is used: there may never be more to mark.
+        let slab = Slab::new(claim.base() + offset, !self.slabs.is_empty())?;
         // SAFETY: nothing lives there: never used, or buried when it held nothing.
         unsafe { claim.map_anonymous(offset, SLAB_BYTES)? };
         let base = claim.base() + offset;
@@ -176,9 +182,7 @@ impl Small {
             self.claim = Some((claim, offset + SLAB_BYTES));
         }
         let number = self.slabs.partition_point(|slab| slab.base() < base);
-        // The first is put into memory as it is used: there may never be more to mark.
-        let first = self.slabs.is_empty();
-        self.slabs.insert(number, Slab::new(base, !first));
+        self.slabs.insert(number, slab);
         self.empty += 1;
         Ok(number)
     }
@@ -193,6 +197,9 @@ impl Small {
                 return Ok((claim, used));
             }
         }
+        self.claims
+            .try_reserve(1)
+            .map_err(|_| no_memory("a claim of slabs"))?;
         let claim = lane::claim(&LENGTHS)?;
         self.claims.push(claim);
         self.claim = Some((claim, 0));

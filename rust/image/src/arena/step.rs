@@ -1,11 +1,9 @@
 //! What is known of 2 MB of a lane or shelf: which of its pages are dead, and which of those
 //! were given back, that is, have tombstones mapped over them.
 
-use super::no_memory;
 use hh_region::pages::STEP;
 use hh_region::sync::process::{AtomicU32, AtomicU64, Ordering};
-use hh_region::Error;
-use std::alloc::{alloc_zeroed, Layout};
+use hh_region::{try_zeroed, Error};
 use std::ops::Range;
 
 const PAGE: usize = 4096;
@@ -32,19 +30,8 @@ const HOLE: u32 = 1 << 16;
 /// # Errors
 /// `ENOMEM`.
 pub(crate) fn steps(count: usize) -> Result<&'static [Step], Error> {
-    let layout = Layout::array::<Step>(count).map_err(|_| no_memory("a lane's steps"))?;
-    if layout.size() == 0 {
-        return Ok(&[]);
-    }
-    // SAFETY: the layout isn't empty; zeroes are what a step's atomics begin with; the memory
-    // is never freed.
-    unsafe {
-        let steps = alloc_zeroed(layout).cast::<Step>();
-        if steps.is_null() {
-            return Err(no_memory("a lane's steps"));
-        }
-        Ok(std::slice::from_raw_parts(steps, count))
-    }
+    // SAFETY: zeroes are what a step's atomics begin with.
+    unsafe { try_zeroed(count) }
 }
 
 impl Step {

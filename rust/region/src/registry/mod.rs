@@ -74,7 +74,7 @@ static SLOTS: Slots = Slots::new();
 ///
 /// # Errors
 /// `EINVAL` for an empty span, one off the grain, or outside user space; `EEXIST` where it
-/// overlaps a registered one.
+/// overlaps a registered one; `ENOMEM`.
 pub fn register(base: usize, len: usize, kind: Kind) -> Result<RangeId> {
     const OP: &str = "register";
     let end = base.checked_add(len).filter(|&end| end <= USER_SPACE_END);
@@ -85,16 +85,19 @@ pub fn register(base: usize, len: usize, kind: Kind) -> Result<RangeId> {
             format!("{len:#x} bytes at {base:#x}"),
         ));
     };
-    let (slot, id) = SLOTS.take(base, len, kind as u32);
-    if TREE.fill(base, end, slot) {
+    let (slot, id) = SLOTS.take(base, len, kind as u32)?;
+    let Err(errno) = TREE.fill(base, end, slot) else {
         return Ok(RangeId(id));
-    }
+    };
     TREE.clear(base, end, slot);
     SLOTS.free(slot);
     Err(Error::new(
-        libc::EEXIST,
+        errno,
         OP,
-        format!("{len:#x} bytes at {base:#x} overlap another span"),
+        match errno {
+            libc::EEXIST => format!("{len:#x} bytes at {base:#x} overlap another span"),
+            _ => format!("{len:#x} bytes at {base:#x}"),
+        },
     ))
 }
 

@@ -2,6 +2,7 @@
 //! chunks that are never freed, so that a reader can look at a slot at any time; a
 //! sequence number tells it whether what it read belongs together.
 
+use crate::error::{Error, Result};
 use crate::sync::process::{fence, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Slots in chunk 0; chunk `k` has twice as many as chunk `k - 1`.
@@ -74,7 +75,7 @@ impl Slots {
     }
 
     /// A slot never used before, its chunk made if needed.
-    fn fresh(&self) -> (u32, &Slot) {
+    fn fresh(&self) -> Result<(u32, &Slot)> {
         // Relaxed: the number only has to be unique.
         let n = self.used.fetch_add(1, Ordering::Relaxed);
         let (chunk, size, place) = Slots::place(n);
@@ -83,8 +84,11 @@ impl Slots {
         // Acquire: pairs with the exchange below, in another thread.
         let mut slots = entry.load(Ordering::Acquire);
         if slots.is_null() {
-            let made: Box<[Slot]> = (0..size).map(|_| Slot::unused()).collect();
-            let made = Box::leak(made);
+            let mut made = Vec::new();
+            made.try_reserve_exact(size)
+                .map_err(|_| Error::new(libc::ENOMEM, "register", format!("{size} spans more")))?;
+            made.extend((0..size).map(|_| Slot::unused()));
+            let made = Box::leak(made.into_boxed_slice());
             let ours = made.as_mut_ptr();
             let null = core::ptr::null_mut();
             // Release: publishes the slots' first contents to `slot`. Acquire on failure:
@@ -99,7 +103,7 @@ impl Slots {
             }
         }
         // SAFETY: the chunk is published, has `size` slots, and `place < size`.
-        (n, unsafe { &*slots.add(place) })
+        Ok((n, unsafe { &*slots.add(place) }))
     }
 
     /// Takes a free slot, if any was freed before.
@@ -127,8 +131,11 @@ impl Slots {
     }
 
     /// Gives a span a slot; the slot's number and the span's id.
-    pub(super) fn take(&self, base: usize, len: usize, kind: u32) -> (u32, u64) {
-        let (n, slot) = self.recycled().unwrap_or_else(|| self.fresh());
+    pub(super) fn take(&self, base: usize, len: usize, kind: u32) -> Result<(u32, u64)> {
+        let (n, slot) = match self.recycled() {
+            Some(found) => found,
+            None => self.fresh()?,
+        };
         // Relaxed: `read` orders its loads by the sequence, stored last.
         slot.base.store(base, Ordering::Relaxed);
         slot.len.store(len, Ordering::Relaxed);
@@ -136,7 +143,7 @@ impl Slots {
         // Release: pairs with the first load in `read`. The slot is this thread's alone.
         let sequence = slot.sequence.load(Ordering::Relaxed).wrapping_add(1);
         slot.sequence.store(sequence, Ordering::Release);
-        (n, id_of(n, sequence))
+        Ok((n, id_of(n, sequence)))
     }
 
     /// What slot `n` holds, and under which id, if it holds anything.

@@ -5,6 +5,7 @@
 //! level's table. Tables are made when a span fills an entry in part, and stay for ever:
 //! a reader may be in them at any time.
 
+use crate::fallible::try_box;
 use crate::scan::USER_SPACE_END;
 use crate::sync::process::{AtomicUsize, Ordering};
 
@@ -64,9 +65,11 @@ impl Tree {
     }
 
     /// Records `slot` for `[base, end)`, which lies in user space on multiples of 4 KiB.
-    /// False if a part of it is another span's: then some of it is recorded, and the
-    /// caller clears it.
-    pub(super) fn fill(&self, base: usize, end: usize, slot: u32) -> bool {
+    ///
+    /// # Errors
+    /// The system's number: `EEXIST` if a part of it is another span's, `ENOMEM`. Then some of it
+    /// is recorded, and the caller clears it.
+    pub(super) fn fill(&self, base: usize, end: usize, slot: u32) -> Result<(), i32> {
         fill_level(&self.top, 0, 0, base, end, slot)
     }
 
@@ -101,9 +104,9 @@ fn fill_level(
     base: usize,
     end: usize,
     slot: u32,
-) -> bool {
+) -> Result<(), i32> {
     let shift = SHIFTS[level];
-    entries(shift, start, base, end).all(|(index, low, high, whole)| {
+    entries(shift, start, base, end).try_for_each(|(index, low, high, whole)| {
         let entry = &table[index];
         if whole {
             // Release: publishes the slot's contents to `find`. Acquire on failure: the
@@ -113,37 +116,36 @@ fn fill_level(
                 .compare_exchange(0, encode(slot), ok, failed)
                 .map_err(decode)
             {
-                Ok(_) => return true,
+                Ok(_) => return Ok(()),
                 Err(Entry::Table(_)) => {}
-                Err(_) => return false,
+                Err(_) => return Err(libc::EEXIST),
             }
         }
-        match split(entry) {
-            Some(below) => fill_level(below, level + 1, start + (index << shift), low, high, slot),
-            None => false,
-        }
+        let below = split(entry)?;
+        fill_level(below, level + 1, start + (index << shift), low, high, slot)
     })
 }
 
-/// The table below an entry, made if the entry is empty; none if a span owns the entry.
-fn split(entry: &AtomicUsize) -> Option<&'static Table> {
+/// The table below an entry, made if the entry is empty; `EEXIST` if a span owns the entry.
+fn split(entry: &AtomicUsize) -> Result<&'static Table, i32> {
     // Acquire: pairs with the exchange below, in another thread.
     match decode(entry.load(Ordering::Acquire)) {
-        Entry::Table(table) => return Some(table),
-        Entry::Slot(_) => return None,
+        Entry::Table(table) => return Ok(table),
+        Entry::Slot(_) => return Err(libc::EEXIST),
         Entry::Empty => {}
     }
-    let made: *mut Table = Box::into_raw(Box::new([const { AtomicUsize::new(0) }; BELOW]));
+    let made = try_box([const { AtomicUsize::new(0) }; BELOW]).map_err(|error| error.errno)?;
+    let made: *mut Table = Box::into_raw(made);
     // Release: publishes the table's zeroes. Acquire on failure: another thread's table.
     match entry.compare_exchange(0, made as usize, Ordering::Release, Ordering::Acquire) {
         // SAFETY: leaked above, published just now, never freed.
-        Ok(_) => Some(unsafe { &*made }),
+        Ok(_) => Ok(unsafe { &*made }),
         Err(theirs) => {
             // SAFETY: made above and never published.
             drop(unsafe { Box::from_raw(made) });
             match decode(theirs) {
-                Entry::Table(table) => Some(table),
-                _ => None,
+                Entry::Table(table) => Ok(table),
+                _ => Err(libc::EEXIST),
             }
         }
     }
