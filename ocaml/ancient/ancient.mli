@@ -112,11 +112,13 @@ val copy : 'a -> 'a
     their own, which are freed with them). Integers and static data are not copied.
     Closures and objects that were marked are copied, and work.
 
-    Cost: for a small value about half of [Marshal.from_string]'s time, for a large one
-    (of more than 257 words) one and a half times [Marshal.from_bytes]'s, as OCaml lets
-    each of its blocks be allocated. Values inside of a larger ancient one, and ones that
-    refer to other ancient ones, may take twice as long, and their size again in memory
-    meanwhile. Domains that want to collect wait while a large value is copied.
+    Cost: for a small value less than half of [Marshal.from_string]'s time. For one of
+    more than 257 words, one and a half times [Marshal.from_bytes]'s, and up to three
+    times where many of some thousand words are made and dropped: each of their blocks is
+    allocated in the major heap by itself, in the one way that OCaml offers to libraries.
+    Values inside of a larger ancient one, and ones that refer to other ancient ones, may
+    take twice as long, and their size again in memory meanwhile. Domains that want to
+    collect wait while a large value is copied.
 
     @raise Invalid_argument
       if [v] holds what cannot be copied, naming it and where it is, as {!mark} does; so
