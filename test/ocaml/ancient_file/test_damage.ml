@@ -116,7 +116,7 @@ let flips dir =
   let path = Filename.concat dir "image" in
   let whole = make path in
   let size = String.length whole in
-  for round = 1 to 250 do
+  for round = 1 to 160 do
     (* Anywhere; where superblocks and the key table are; or several at once. *)
     let place () =
       match round mod 4 with
@@ -129,12 +129,70 @@ let flips dir =
     look_at path
   done
 
+(* The pages of the key table say what they are. *)
+let key_pages whole =
+  let is_one page = String.sub whole (page * 4096) 8 = "hhkeys1\n" in
+  List.filter is_one (List.init (String.length whole / 4096) Fun.id)
+
+(* Every tenth bit in use of the key table, one after the other: seen, or of an old table. *)
+let key_table dir =
+  let path = Filename.concat dir "image" in
+  let whole = make path in
+  let seen = ref 0 in
+  List.iter
+    (fun page ->
+      let flip at =
+        write path (with_flips whole [ (page * 4096) + at ]);
+        let md = Ancient.open_file path in
+        (match Ancient.verify md with
+        | Ok () -> read_values md
+        | Error fault ->
+            incr seen;
+            check_bool "nobody's" true (fault.key = None);
+            check_bool fault.reason true (contains "key table" fault.reason));
+        Ancient.detach md
+      in
+      for i = 0 to 59 do
+        match flip ((i * 67) + Random.int 67) with
+        | () -> ()
+        (* The root: already when the file is attached. *)
+        | exception Failure text ->
+            incr seen;
+            check_bool text true (contains "key table" text)
+      done)
+    (key_pages whole);
+  (* Inner node and leaves of the newest table, whole pages of them. *)
+  check_bool "seen" true (!seen >= 180)
+
+(* Any byte of the newest superblock: the one before it is the file's state, with one key less. *)
+let superblocks dir =
+  let path = Filename.concat dir "image" in
+  let whole = make path in
+  let keys_of text =
+    write path text;
+    let md = Ancient.open_file path in
+    Fun.protect
+      ~finally:(fun () -> Ancient.detach md)
+      (fun () -> (Ancient.file_info md).keys)
+  in
+  let keys = keys_of whole in
+  let older = ref 0 in
+  for at = 0 to 127 do
+    let both =
+      List.map (fun slot -> keys_of (with_flips whole [ slot + at ])) [ 0; 4096 ]
+    in
+    match List.sort compare both with
+    | [ a; b ] when a = keys - 1 && b = keys -> incr older
+    | _ -> Alcotest.failf "byte %d of a superblock: %d keys" at (List.hd both)
+  done;
+  check_int "each byte" 128 !older
+
 (* Zeroes, ones, or a part of the file itself, page by page. *)
 let pages dir =
   let path = Filename.concat dir "image" in
   let whole = make path in
   let pages = String.length whole / 4096 in
-  for page = 0 to min 99 (pages - 1) do
+  for page = 0 to min 79 (pages - 1) do
     let bytes = Bytes.of_string whole in
     (match page mod 3 with
     | 0 -> Bytes.fill bytes (page * 4096) 4096 '\000'
@@ -256,6 +314,8 @@ let () =
       ( "damage",
         [
           test "flipped bits" (in_dir flips);
+          test "the key table" (in_dir key_table);
+          test "superblocks" (in_dir superblocks);
           test "pages" (in_dir pages);
           test "cut" (in_dir cut);
           test "another version" (in_dir versions);

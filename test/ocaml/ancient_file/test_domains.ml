@@ -123,9 +123,20 @@ let watched path =
   let source = make () and expected = make () in
   let bytes = Marshal.to_string source [] in
   let stop = Atomic.make false and looks = Atomic.make 0 in
+  let first = fst source and second = snd source in
+  let is_still () =
+    let source = Sys.opaque_identity source in
+    fst source == first && snd source == second
+  in
   let watcher =
     Domain.spawn (fun () ->
+        (* Should it fail, nobody waits for the next look. *)
+        Fun.protect ~finally:(fun () -> Atomic.set looks (-1)) @@ fun () ->
         while not (Atomic.get stop) do
+          (* A short moment is seen by who looks often. *)
+          for _ = 1 to 100_000 do
+            if not (is_still ()) then failwith "changed for a moment"
+          done;
           if compare source expected <> 0 then failwith "changed";
           if Hashtbl.hash_param 200 200 source <> Hashtbl.hash_param 200 200 expected then
             failwith "another hash";
