@@ -117,7 +117,9 @@ impl Heap {
     fn move_all(&self, plan: &Plan, top: u64, new_top: u64) {
         let update = |field: &AtomicU64| {
             let old = field.load(Ordering::Relaxed);
-            if let Some(new) = Some(old).filter(|old| is_addr(*old)).and_then(|old| plan.place(old))
+            if let Some(new) = Some(old)
+                .filter(|old| is_addr(*old))
+                .and_then(|old| plan.place(old))
             {
                 field.store(new, Ordering::Relaxed);
             }
@@ -213,10 +215,7 @@ fn entity(fields: &[AtomicU64]) -> Option<Entity<'_>> {
     })
 }
 
-fn reachable(
-    fields: &[AtomicU64],
-    versions: u64,
-) -> (Option<&AtomicU64>, Option<&AtomicU64>) {
+fn reachable(fields: &[AtomicU64], versions: u64) -> (Option<&AtomicU64>, Option<&AtomicU64>) {
     match entity(fields) {
         Some(entity) => {
             let (latest, other) = entity.reachable(versions);
@@ -236,7 +235,11 @@ fn renew(fields: &[AtomicU64], versions: u64) {
     let committed = other.map(|slot| slot.load(Ordering::Relaxed));
     entity.slots[0].store(latest, Ordering::Relaxed);
     entity.slots[1].store(committed.unwrap_or(0), Ordering::Relaxed);
-    let version = if committed.is_some() { FIRST_VERSION } else { 0 };
+    let version = if committed.is_some() {
+        FIRST_VERSION
+    } else {
+        0
+    };
     entity.version.store(version, Ordering::Relaxed);
 }
 

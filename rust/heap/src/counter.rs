@@ -150,11 +150,8 @@ mod tests {
             let threads: Vec<_> = (0..4)
                 .map(|i| {
                     let (range, shared) = (&processes[i % 2], &shared);
-                    scope.spawn(move || {
-                        (0..5000)
-                            .map(|_| range.next(shared, 0))
-                            .collect::<Vec<_>>()
-                    })
+                    scope
+                        .spawn(move || (0..5000).map(|_| range.next(shared, 0)).collect::<Vec<_>>())
                 })
                 .collect();
             threads

@@ -61,7 +61,12 @@ impl Heap {
     pub fn worker_died(&self, worker: i64) -> Result<()> {
         self.master()?;
         let id = u64::try_from(worker).unwrap_or(MASTER);
-        let Some(local) = self.span().locals().get(id as usize).filter(|_| id != MASTER) else {
+        let Some(local) = self
+            .span()
+            .locals()
+            .get(id as usize)
+            .filter(|_| id != MASTER)
+        else {
             return Err(Error::refused(format!(
                 "{worker} is no worker's id; this heap was made for workers 1 to {}",
                 self.layout().workers

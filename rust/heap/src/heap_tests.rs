@@ -1,8 +1,8 @@
 //! The handle's tests, in one process.
 
 use super::*;
-use crate::counter::Early;
 use crate::attach::Config;
+use crate::counter::Early;
 use crate::walk::Piece;
 
 const CONFIG: Config = Config {

@@ -44,7 +44,9 @@ pub(crate) fn notes() -> Option<core::ops::Range<usize>> {
 /// The note to use next: each in turn.
 pub(crate) fn next_note() -> Option<usize> {
     let notes = notes()?;
-    let turn = TURN.try_with(|turn| turn.replace(turn.get().wrapping_add(1))).ok()?;
+    let turn = TURN
+        .try_with(|turn| turn.replace(turn.get().wrapping_add(1)))
+        .ok()?;
     Some(notes.start + turn as usize % NOTES)
 }
 

@@ -56,8 +56,7 @@ impl Reservation {
     /// Notes that what was made at `addr`, which [`Reservation::unpublished`] told, was published.
     pub fn publish(&self, addr: u64) {
         // Release: whoever finds it published finds it where it was published.
-        self.addr
-            .store(addr | TAKEN | PUBLISHED, Ordering::Release);
+        self.addr.store(addr | TAKEN | PUBLISHED, Ordering::Release);
     }
 
     fn read(&self, flags: u64) -> Option<(u64, u64)> {

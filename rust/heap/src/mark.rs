@@ -14,6 +14,7 @@ use crate::entity::{self, Entity};
 use crate::error::{Error, Result};
 use crate::heap::{Heap, MASTER};
 use crate::lanes;
+use crate::layout::MARK_STACK_LEN;
 use crate::object::{Colour, Header, ENTITY, STRING};
 use crate::sync::{AtomicU64, Ordering};
 use crate::walk::hole_end;
@@ -22,7 +23,11 @@ use crate::walk::hole_end;
 const SOON: usize = 16;
 
 /// The mark stack's room. Tests overflow it all the time.
-const ROOM: usize = if cfg!(test) { 4 } else { usize::MAX };
+const ROOM: usize = if cfg!(test) {
+    4
+} else {
+    MARK_STACK_LEN as usize / 2
+};
 
 impl Heap {
     /// Marks for about `work` words; what is left of that, more than 0 if marking is done. The
@@ -95,7 +100,7 @@ impl<'a> Marker<'a> {
             start: heap.layout().heap_start,
             gc_end: get(&heap.collector().gc_end),
             versions: get(&progress.versions),
-            stack: heap.span().stack_and_log().0,
+            stack: &heap.span().stack_and_log().0[..ROOM],
             stack_len: get(&progress.stack_len) as usize,
             stack_room: 0,
             object: get(&progress.object),
@@ -118,9 +123,7 @@ impl<'a> Marker<'a> {
     /// The words from `addr` to `end`, which both are in the heap.
     fn words(&self, addr: u64, end: u64) -> &'a [AtomicU64] {
         let index = |addr: u64| ((addr - self.start) / 8) as usize;
-        self.words
-            .get(index(addr)..index(end))
-            .unwrap_or_default()
+        self.words.get(index(addr)..index(end)).unwrap_or_default()
     }
 
     fn header(&self, addr: u64, end: u64) -> Result<Option<Header>> {
@@ -155,7 +158,10 @@ impl<'a> Marker<'a> {
             self.visit(old)?;
             self.work -= 1;
         } else {
-            return Ok(self.roots()? || self.newcomer()? || self.rescan()? || self.unpublished()?);
+            return Ok(self.roots()?
+                || self.newcomer()?
+                || self.rescan()?
+                || self.unpublished()?);
         }
         Ok(true)
     }
@@ -294,7 +300,9 @@ impl<'a> Marker<'a> {
             return Ok(());
         }
         let from = self.field as usize;
-        let to = fields.len().min(from.saturating_add(self.work.max(1) as usize));
+        let to = fields
+            .len()
+            .min(from.saturating_add(self.work.max(1) as usize));
         for field in fields.get(from..to).unwrap_or_default() {
             // Acquire: pairs with whoever writes addresses here; see `barrier.rs`, 1.
             self.visit(field.load(Ordering::Acquire))?;
@@ -385,7 +393,7 @@ impl<'a> Marker<'a> {
     fn push(&mut self, addr: u64) {
         let at = self.stack_len;
         if at >= self.stack_room {
-            let ready = at < self.stack.len().min(ROOM) && self.heap.stack_ready(at);
+            let ready = at < self.stack.len() && self.heap.stack_ready(at);
             if !ready {
                 self.overflow = self.overflow.min(addr);
                 return;

@@ -111,15 +111,10 @@ impl Walk<'_> {
         let (from, to) = ((addr - start) / 8, (self.end - start) / 8);
         self.at = start + 8 * hole_end(words, from as usize, to as usize) as u64;
         let noted = |(at, bytes)| bytes > 0 && at < self.at && addr < at + bytes;
-        let worker = self
-            .heap
-            .span()
-            .locals()
-            .iter()
-            .position(|local| {
-                let notes = local.reservations.iter();
-                notes.filter_map(|note| note.last()).any(noted)
-            });
+        let worker = self.heap.span().locals().iter().position(|local| {
+            let notes = local.reservations.iter();
+            notes.filter_map(|note| note.last()).any(noted)
+        });
         let worker = worker.map(|id| id as u64);
         Ok(Piece::Hole {
             addr,
