@@ -153,7 +153,7 @@ let watched path =
     if i mod 50 = 0 && compare (Ancient.follow p) expected <> 0 then failwith "the copy";
     (* On one processor, the other has its turn, too. *)
     if i mod 20 = 0 then
-      while Atomic.get looks = before do
+      while before >= 0 && Atomic.get looks = before do
         Domain.cpu_relax ()
       done
   done;

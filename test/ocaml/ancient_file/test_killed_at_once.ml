@@ -190,8 +190,8 @@ let () =
     [
       ( "killed",
         [
-          test "in anything" (killed ~durable:false 300);
-          test "waiting for the disk" (killed ~durable:true 30);
-          test "while the file is made" (creation 300);
+          test "in anything" (killed ~durable:false 220);
+          test "waiting for the disk" (killed ~durable:true 20);
+          test "while the file is made" (creation 220);
         ] );
     ]
