@@ -170,6 +170,29 @@ let compact () =
   finish_cycle ();
   compact_helper ()
 
+external hh_save_heap : Unix.file_descr -> unit = "hh_save_heap"
+external load_heap : Unix.file_descr -> unit = "hh_load_heap"
+
+let save_heap fd = moving (fun () -> hh_save_heap fd)
+
+let save_heap_to path =
+  let temporary, out =
+    let dir, base = (Filename.dirname path, Filename.basename path) in
+    Filename.open_temp_file ~mode:[ Open_binary ] ~temp_dir:dir ("." ^ base) ".tmp"
+  in
+  let fd = Unix.descr_of_out_channel out in
+  match
+    save_heap fd;
+    Unix.fsync fd;
+    Unix.rename temporary path
+  with
+  | () -> close_out out
+  | exception exn ->
+      let backtrace = Printexc.get_raw_backtrace () in
+      close_out_noerr out;
+      (try Sys.remove temporary with Sys_error _ -> ());
+      Printexc.raise_with_backtrace exn backtrace
+
 (* {1 Tables} *)
 
 let serialized_tag_val = 19

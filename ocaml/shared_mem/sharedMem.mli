@@ -224,6 +224,44 @@ val worker_died : worker_id:int -> unit
       if the process runs, if [worker_id] is out of range, in a worker, or without a heap.
 *)
 
+(** {1 Heaps in files} *)
+
+val save_heap : Unix.file_descr -> unit
+(** [save_heap fd] collects and compacts, as {!compact} does, and writes heap and table to
+    [fd] from its position on: to a file, also in the midst of other things, a pipe, or a
+    socket. All is under checksums. Calls {!on_compact}. The master's, while nobody else
+    uses the heap; threads and other domains that don't run meanwhile. Raises as
+    {!compact}.
+
+    @raise Unix.Unix_error
+      if the system refuses to write. The heap is whole then, and what was written is not.
+*)
+
+val save_heap_to : string -> unit
+(** [save_heap_to path] is {!save_heap} to the file [path], which is replaced at once and
+    as a whole, when everything is on the disk: whatever happens before, it is as it was.
+    The file is the user's only (mode 600). An addition to the original.
+
+    @raise Sys_error if no file can be made beside [path]. *)
+
+val load_heap : Unix.file_descr -> unit
+(** [load_heap fd] replaces heap and table by what {!save_heap} wrote, from [fd]'s
+    position on, and leaves it behind that. Heap and table may have other sizes than those
+    that were saved. The file is read twice: all of it is checked before anything is
+    touched. A second transaction begins. Addresses from before are good no more; programs
+    must apply the functors of this module in the same order as the one that saved. The
+    master's, while nobody else uses the heap; threads and other domains that don't run
+    meanwhile.
+
+    @raise Invalid_argument
+      if the file isn't a saved heap, or is damaged; if [fd] cannot be read twice, as a
+      pipe cannot; in a worker, or without a heap.
+    @raise Heap_full if the heap is too small.
+    @raise Hash_table_full if the table is too small.
+    @raise Out_of_shared_memory if the system lacks the memory.
+    @raise Unix.Unix_error
+      if the system refuses to read. If that is only while it loads, the heap is empty. *)
+
 (** {1 Tables}
 
     All functions below raise, besides what they say:

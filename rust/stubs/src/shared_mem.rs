@@ -13,6 +13,7 @@ mod cells;
 mod figures;
 mod gc;
 mod objects;
+mod snapshot;
 mod table;
 
 use crate::raise::{Exn, Payload};

@@ -229,6 +229,104 @@ let beside_workers handle =
     | Some v -> check_bool "whole" true (v = list_of i)
   done
 
+(* {1 Heaps in files} *)
+
+let fill () =
+  for n = 0 to 199 do
+    Lists.add (key n) (list_of n)
+  done;
+  Ints.add "one" 1
+
+let same () =
+  for n = 0 to 199 do
+    check_bool "values" true (Lists.get (key n) = Some (list_of n))
+  done;
+  check_bool "one" true (Ints.get "one" = Some 1)
+
+let in_folder f =
+  let dir = Filename.temp_dir "hh_shared" "" in
+  Stdlib.Fun.protect
+    ~finally:(fun () ->
+      Array.iter (fun name -> Sys.remove (Filename.concat dir name)) (Sys.readdir dir);
+      Sys.rmdir dir)
+    (fun () -> f dir)
+
+let reading path f =
+  let fd = Unix.openfile path [ O_RDONLY ] 0 in
+  Stdlib.Fun.protect ~finally:(fun () -> Unix.close fd) (fun () -> f fd)
+
+let saved_and_loaded () =
+  in_folder @@ fun dir ->
+  let path = Filename.concat dir "heap" in
+  let load () = reading path SharedMem.load_heap in
+  with_heap (fun _ ->
+      let calls = ref 0 in
+      (SharedMem.on_compact :=
+         fun () ->
+           incr calls;
+           fun () -> incr calls);
+      fill ();
+      SharedMem.save_heap_to path;
+      check_int "the hook" 2 !calls;
+      same ();
+      Ints.remove "one";
+      load ();
+      same ());
+  check_bool "one file" true (Sys.readdir dir = [| "heap" |]);
+  let config = { SharedMem.heap_size = 1 lsl 16; hash_table_pow = 9 } in
+  with_heap ~config (fun _ ->
+      Ints.add "two" 2;
+      load ();
+      same ();
+      check_bool "replaced" true (Ints.get "two" = None);
+      check_int "transaction" 2 (Prim.next_version ()));
+  let full heap_size hash_table_pow expected =
+    with_heap ~config:{ SharedMem.heap_size; hash_table_pow } (fun _ ->
+        Ints.add "two" 2;
+        raises "load" expected load;
+        check_bool "untouched" true (Ints.get "two" = Some 2))
+  in
+  full 1024 9 (fun exn -> exn = SharedMem.Heap_full);
+  full 65536 7 (fun exn -> exn = SharedMem.Hash_table_full);
+  (* Damaged, cut short, foreign, none: nothing is touched. *)
+  let text = In_channel.with_open_bin path In_channel.input_all in
+  let write text = Out_channel.with_open_bin path (fun o -> output_string o text) in
+  with_heap (fun handle ->
+      Ints.add "two" 2;
+      let bad what text =
+        write text;
+        refused what load;
+        check_bool "untouched" true (Ints.get "two" = Some 2)
+      in
+      let flip at =
+        String.mapi (fun i c -> if i = at then Char.chr (Char.code c lxor 1) else c) text
+      in
+      List.iter (fun at -> bad "damaged" (flip at)) [ 0; 7; 9; 100; 5000 ];
+      bad "cut" (String.sub text 0 (String.length text - 1));
+      bad "empty" "";
+      bad "foreign" (String.make 100_000 'x');
+      let out, into = Unix.pipe () in
+      refused "pipe" (fun () -> SharedMem.load_heap out);
+      List.iter Unix.close [ out; into ];
+      raises "closed"
+        (function Unix.Unix_error (EBADF, _, _) -> true | _ -> false)
+        (fun () -> SharedMem.load_heap out);
+      write text;
+      wait_ok
+        (worker handle 1 (fun () ->
+             refused "worker" load;
+             refused "worker" (fun () -> SharedMem.save_heap_to path)));
+      check_bool "as it was" true
+        (In_channel.with_open_bin path In_channel.input_all = text);
+      check_bool "no other file" true (Sys.readdir dir = [| "heap" |]);
+      load ();
+      same ();
+      (* A worker sees what was loaded. *)
+      wait_ok (worker handle 1 same));
+  alone (fun () ->
+      refused "no heap" load;
+      refused "no heap" (fun () -> SharedMem.save_heap Unix.stdout))
+
 let () =
   run "shared_mem collections"
     [
@@ -240,6 +338,7 @@ let () =
           case "entities" entities;
           case "the exchange of addresses" modify;
         ] );
+      ("files", [ test "saved, loaded, refused" saved_and_loaded ]);
       ( "several",
         [
           case "refusals" refusals;
