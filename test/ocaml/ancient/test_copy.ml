@@ -247,7 +247,7 @@ let domains () =
         copy.(0) <- string_of_int i;
         if copy.(2999) <> "2999" || large.(0) <> "0" then failwith "wrong"
       end;
-      if i mod 1000 = seed then Gc.compact ()
+      if i mod 1000 = seed then collect ()
     done;
     Array.for_all (fun l -> l = small) kept
   in

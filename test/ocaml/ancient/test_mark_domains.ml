@@ -7,13 +7,6 @@ let both f g =
   g ();
   Domain.join other
 
-(* The debug runtime of OCaml 5.3 fails a check of its own (fixed in 5.4) when it verifies
-   the heap while several domains compact; collect without compacting there. *)
-let collect () =
-  match Sys.getenv_opt "OCAMLRUNPARAM" with
-  | Some p when String.contains p 'V' -> Gc.full_major ()
-  | _ -> Gc.compact ()
-
 let while_the_other_collects () =
   let stop = Atomic.make false in
   let expected = List.init 2000 (fun i -> (i, string_of_int i, float i)) in

@@ -87,6 +87,11 @@ let with_temp_dir f =
 
 let lines path = In_channel.with_open_bin path (fun c -> In_channel.input_all c)
 
+let collect () =
+  match Sys.getenv_opt "OCAMLRUNPARAM" with
+  | Some p when String.contains p 'V' -> Gc.full_major ()
+  | _ -> Gc.compact ()
+
 let resident_bytes () =
   Scanf.sscanf (lines "/proc/self/statm") "%d %d" (fun _ resident -> resident * 4096)
 
