@@ -12,6 +12,7 @@ mod classify;
 mod netsys_mem;
 mod ops_page;
 mod raise;
+mod reserve;
 mod rszshm;
 mod rszshm_words;
 mod scratch;

@@ -87,10 +87,12 @@ let with_temp_dir f =
 
 let lines path = In_channel.with_open_bin path (fun c -> In_channel.input_all c)
 
-let collect () =
+let verifying =
   match Sys.getenv_opt "OCAMLRUNPARAM" with
-  | Some p when String.contains p 'V' -> Gc.full_major ()
-  | _ -> Gc.compact ()
+  | Some p -> String.contains p 'V'
+  | None -> false
+
+let collect () = if verifying then Gc.full_major () else Gc.compact ()
 
 let resident_bytes () =
   Scanf.sscanf (lines "/proc/self/statm") "%d %d" (fun _ resident -> resident * 4096)

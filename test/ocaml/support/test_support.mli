@@ -50,6 +50,10 @@ val raises_invalid : string -> (unit -> 'a) -> unit
 val with_temp_dir : (string -> 'a) -> 'a
 (** [with_temp_dir f] is [f dir] with a fresh directory that is removed afterwards. *)
 
+val verifying : bool
+(** Whether the debug runtime verifies the heap at every collection ([OCAMLRUNPARAM=V=1]).
+*)
+
 val collect : unit -> unit
 (** [collect ()] is [Gc.compact ()], for tests with several domains: where the debug
     runtime verifies the heap it does not compact, because OCaml 5.3's then fails a check

@@ -40,7 +40,9 @@ let system =
            nm "--dynamic --defined-only" path
        | _ -> Names.empty
      in
-     List.fold_left Names.union Names.empty
+     (* The compiler puts this one into every executable and shared object itself. *)
+     List.fold_left Names.union
+       (Names.singleton "__dso_handle")
        (List.map of_library
           [
             "libc.so.6"; "libgcc_s.so.1"; "ld-linux-x86-64.so.2"; "ld-linux-aarch64.so.1";
