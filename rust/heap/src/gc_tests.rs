@@ -266,6 +266,16 @@ fn flow_race_2_advancing_an_entity_keeps_what_was_committed() {
     heap.commit().unwrap();
     heap.finish_marking_but_for(copy, old);
     assert!(lives(&heap, old) && lives(&heap, new));
+    // Two transactions on, the committed value has been written over.
+    heap.start_cycle().unwrap();
+    let committed = heap.entity_committed(entity as i64).unwrap();
+    let copy = record(&heap, &[0]);
+    for value in [object(&heap, STRING, &[5]), object(&heap, STRING, &[6])] {
+        heap.entity_advance(entity as i64, value as i64).unwrap();
+        heap.commit().unwrap();
+    }
+    heap.finish_marking_but_for(copy, committed);
+    assert!(lives(&heap, committed));
     // And within a transaction: a value that was never committed was read.
     heap.start_cycle().unwrap();
     let (newer, copy) = (object(&heap, STRING, &[3]), record(&heap, &[0]));
@@ -298,6 +308,29 @@ fn flow_race_3_removing_from_a_skip_list_keeps_the_rest() {
     // As if the marker had been past `b` before.
     heap.finish_marking_but_for(b, d);
     assert!(lives(&heap, d));
+}
+
+#[test]
+fn what_only_a_new_object_knows_lives() {
+    let heap = heap();
+    let unknown = object(&heap, STRING, &[1]);
+    heap.start_cycle().unwrap();
+    let new = record(&heap, &[unknown]);
+    root(&heap, 1, new);
+    heap.finish_cycle().unwrap();
+    assert!(lives(&heap, unknown));
+}
+
+#[test]
+fn removing_from_the_table_keeps_what_was_read_before() {
+    let heap = heap();
+    let object = record(&heap, &[0]);
+    root(&heap, 1, object);
+    heap.start_cycle().unwrap();
+    let copy = record(&heap, &[0]);
+    heap.remove(&key(1)).unwrap();
+    heap.finish_marking_but_for(copy, object);
+    assert!(lives(&heap, object));
 }
 
 impl Heap {

@@ -53,13 +53,36 @@ fn flow_race_4_whoever_sees_the_version_sees_the_value() {
                 shared.entity().advance(16, 2, |_| ());
             })
         };
-        let entity = shared.entity();
-        let (latest, committed) = (entity.latest(), entity.committed(2));
-        assert!((latest == 8 || latest == 16) && committed == 8);
-        assert_eq!(shared.read(latest), latest / 8);
-        assert_eq!(shared.read(committed), 1);
+        let reader = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let latest = shared.entity().latest();
+                assert!(latest == 8 || latest == 16, "{latest}");
+                assert_eq!(shared.read(latest), latest / 8);
+            })
+        };
         writer.join().unwrap();
+        reader.join().unwrap();
+        let entity = shared.entity();
+        assert_eq!(entity.committed(2), 8);
         assert_eq!((entity.latest(), entity.version()), (16, 3));
+    });
+}
+
+#[test]
+fn what_was_committed_stays_while_another_is_written() {
+    loom::model(|| {
+        let shared = Shared::new();
+        let writer = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.entity().advance(16, 2, |_| ()))
+        };
+        let reader = thread::spawn({
+            let shared = shared.clone();
+            move || assert_eq!(shared.entity().committed(2), 8)
+        });
+        writer.join().unwrap();
+        reader.join().unwrap();
     });
 }
 
