@@ -77,6 +77,7 @@ pub unsafe fn copy<S: Space, R: Source>(
     };
     // SAFETY: by this function's contract.
     match unsafe { copier.run(root, tables) } {
+        Ok(_) if !source.holds() => Err(CopyError::Interrupted),
         Ok((root, tail)) => Ok(Copied {
             root,
             bytes: tail.free,

@@ -37,7 +37,7 @@ impl From<NoRoom> for Stop {
 
 /// The source is asked whether to go on after so many bytes copied…
 const BYTES_COPIED: usize = 1 << 20;
-/// …and, where these are copied in one piece, the piece is that long.
+/// …and a long block is copied in pieces of so many.
 const LONG_BYTES: usize = BYTES_COPIED / 2;
 
 /// The written end of the copy: numbers that the loop holds in registers, so they are apart
@@ -212,19 +212,52 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         })
     }
 
-    /// Takes room for a block of `wosize` fields at the end of the copy; its offset.
-    pub(crate) fn reserve(&mut self, tail: &mut Tail, wosize: usize) -> Result<usize, Stop> {
+    /// Begins a block at the end of the copy: writes its header; its offset.
+    pub(crate) fn begin(&mut self, tail: &mut Tail, header: usize) -> Result<usize, Stop> {
         let at = tail.free;
-        if wosize >= MOST_BYTES / WORD {
+        if header::wosize(header) >= MOST_BYTES / WORD {
             return Err(Stop::TooLarge);
         }
-        let end = at + (1 + wosize) * WORD;
+        let end = at + (1 + header::wosize(header)) * WORD;
+        if !self.space.may_hold(end) {
+            return Err(Stop::Full);
+        }
+        self.reserve(tail, WORD)?;
+        tail.blocks += 1;
+        // SAFETY: there is room for a word at `at`.
+        unsafe { tail.write(at, header) };
+        Ok(at)
+    }
+
+    /// Takes `bytes` bytes, whole words, at the end of the copy.
+    fn reserve(&mut self, tail: &mut Tail, bytes: usize) -> Result<(), Stop> {
+        let end = tail.free + bytes;
         if end > tail.limit {
-            tail.limit = self.room(at, end)?;
+            tail.limit = self.room(tail.free, end)?;
         }
         tail.free = end;
-        tail.blocks += 1;
-        Ok(at)
+        Ok(())
+    }
+
+    /// Takes `bytes` bytes, whole words, at the end of the copy, and has `fill` write them: piece
+    /// by piece, so that neither the memory is taken at once nor the source waits for long. `fill`
+    /// is told where to write, how many bytes are done, and how many to do.
+    fn fill(
+        &mut self,
+        tail: &mut Tail,
+        bytes: usize,
+        mut fill: impl FnMut(*mut u8, usize, usize),
+    ) -> Result<(), Stop> {
+        let mut done = 0;
+        while done < bytes {
+            let piece = (bytes - done).min(LONG_BYTES);
+            let at = tail.free;
+            self.reserve(tail, piece)?;
+            // SAFETY: reserved right here.
+            fill(unsafe { tail.word(at).cast() }, done, piece);
+            done += piece;
+        }
+        Ok(())
     }
 
     /// Room for `end` bytes, `free` of them written: how many may be before this is asked
@@ -284,23 +317,15 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         header: usize,
         shape: Shape,
     ) -> Result<(), Stop> {
+        let field0 = self.begin(tail, header::placed(header))? + WORD;
         let wosize = header::wosize(header);
-        let at = self.reserve(tail, wosize)?;
-        let field0 = at + WORD;
-        // SAFETY: `reserve` has made room for header and fields at `at`; the block has as many
-        // fields, readable; the two don't overlap, for the room is nobody else's.
+        self.fill(tail, wosize * WORD, |to, done, piece| {
+            // SAFETY: `fill` has made room for that many bytes; the block has as many fields,
+            // readable; the two don't overlap, for the room is nobody else's.
+            unsafe { copy_fields(block + done, to.cast(), piece / WORD, header) }
+        })?;
+        // SAFETY: the block's first field, in the copy. A bigarray has its data.
         unsafe {
-            tail.write(at, header::placed(header));
-            let mut done = 0;
-            while done < wosize {
-                let piece = (wosize - done).min(LONG_BYTES / WORD);
-                let to = tail.word(field0 + done * WORD);
-                copy_fields(block + done * WORD, to, piece, header);
-                done += piece;
-                if done < wosize {
-                    self.pause()?;
-                }
-            }
             match shape {
                 Shape::Plain => {}
                 Shape::Operations(operations) => tail.write(field0, operations),
@@ -327,27 +352,24 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         bytes: usize,
     ) -> Result<(), Stop> {
         let wosize = bytes.div_ceil(WORD);
-        let at = self.reserve(tail, wosize)?;
+        let at = self.begin(tail, header::outside(wosize, tag::ABSTRACT))?;
         let field = |number| field0 + number * WORD;
-        // SAFETY: `reserve` has made room for header and data at `at`; a bigarray has five
-        // fields and more; its data are readable by contract. Where the length is no multiple
-        // of 8, the last word is written first, so that no byte of it is left as it was.
-        unsafe {
-            tail.write(at, header::outside(wosize, tag::ABSTRACT));
-            if wosize > 0 {
-                tail.write(at + wosize * WORD, 0);
-            }
-            let from = tail.read(field(bigarray::DATA)) as *const u8;
-            let to: *mut u8 = tail.base.add(at + WORD);
-            let mut done = 0;
-            while done < bytes {
-                let piece = (bytes - done).min(LONG_BYTES);
-                std::ptr::copy_nonoverlapping(from.add(done), to.add(done), piece);
-                done += piece;
-                if done < bytes {
-                    self.pause()?;
+        // SAFETY: a bigarray has five fields and more.
+        let from = unsafe { tail.read(field(bigarray::DATA)) } as *const u8;
+        self.fill(tail, wosize * WORD, |to, done, piece| {
+            let left = piece.min(bytes - done);
+            // SAFETY: `fill` has made room for `piece` bytes, whole words; the data are readable
+            // by this function's contract. Where they end within a word, that is written first,
+            // so that no byte of it is left as it was.
+            unsafe {
+                if left < piece {
+                    to.add(piece - WORD).cast::<usize>().write(0);
                 }
+                std::ptr::copy_nonoverlapping(from.add(done), to, left);
             }
+        })?;
+        // SAFETY: as above.
+        unsafe {
             tail.write(field(bigarray::DATA), tail.address(at + WORD));
             tail.write(field(bigarray::PROXY), 0);
             let flags = tail.read(field(bigarray::FLAGS));

@@ -162,10 +162,7 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         let atoms = self.atoms.get_or_insert_with(|| Box::new([0; 256]));
         let atom = &mut atoms[tag as usize];
         if *atom == 0 {
-            let at = self.output.reserve(tail, 0)?;
-            *atom = at + WORD;
-            // SAFETY: `reserve` has made room for a header at `at`.
-            unsafe { tail.write(at, header::outside(0, tag)) };
+            *atom = self.output.begin(tail, header::outside(0, tag))? + WORD;
         }
         Ok(tail.address(*atom))
     }

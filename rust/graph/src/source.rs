@@ -54,6 +54,12 @@ pub trait Source {
         true
     }
 
+    /// Asked when all is copied: whether it is to be used. `false` is as good as the other.
+    #[inline(always)]
+    fn holds(&self) -> bool {
+        true
+    }
+
     /// What to call a custom block that is refused, for a person to read.
     fn custom_name(&self, operations: usize) -> String {
         let _ = operations;

@@ -34,6 +34,13 @@ pub unsafe trait Space {
     /// more. `ensure(0)` asks what is there already.
     fn ensure(&mut self, bytes: usize) -> Result<usize, Grow>;
 
+    /// Whether `bytes` bytes may fit at all. Asked before a block is copied piece by piece, so
+    /// that nothing is written of one that doesn't; what [`Space::ensure`] says is what counts.
+    fn may_hold(&self, bytes: usize) -> bool {
+        let _ = bytes;
+        true
+    }
+
     /// Told of every word of the copy that is a pointer to a block, in it or kept, by its
     /// index in words from the start; in no order. For a bitmap of pointers.
     #[inline(always)]
@@ -77,6 +84,10 @@ unsafe impl Space for Buffer {
 
     fn target(&self) -> usize {
         self.target
+    }
+
+    fn may_hold(&self, bytes: usize) -> bool {
+        bytes <= self.bytes
     }
 
     fn ensure(&mut self, bytes: usize) -> Result<usize, Grow> {

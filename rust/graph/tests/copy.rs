@@ -4,7 +4,7 @@
 mod support;
 
 use hh_graph::header::{self, tag};
-use hh_graph::{Copied, CopyError, Policy, Space, Tables};
+use hh_graph::{copy, Buffer, Copied, CopyError, Policy, Space, Tables};
 use support::*;
 
 fn copies(heap: &Heap, root: usize, world: World) -> (Room, Copied) {
@@ -388,4 +388,26 @@ fn values_behind_leaves_are_scanned() {
     all.reverse();
     let root = heap.block(0, &all);
     copies(&heap, root, World::default());
+}
+
+#[test]
+fn nothing_is_written_of_a_long_block_that_does_not_fit() {
+    let mut heap = Heap::new(1 << 18);
+    let root = heap.block(tag::STRING, &vec![7; 200_000]);
+    let mut words = vec![GUARD; 150_000];
+    let start = words.as_mut_ptr() as usize;
+    // SAFETY: the words are this function's; the heap is borrowed, and nobody writes to it.
+    let answer = unsafe {
+        let mut space = Buffer::new(start, start, words.len() * 8);
+        let tables = &mut Tables::new();
+        copy(
+            root,
+            &mut space,
+            &World::default(),
+            &Policy::IN_PROCESS,
+            tables,
+        )
+    };
+    assert!(matches!(answer, Err(CopyError::Full)));
+    assert!(words.iter().all(|&word| word == GUARD));
 }

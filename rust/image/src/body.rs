@@ -195,6 +195,10 @@ unsafe impl Space for Body<'_> {
         self.address() as usize
     }
 
+    fn may_hold(&self, bytes: usize) -> bool {
+        bytes as u64 <= self.room()
+    }
+
     fn ensure(&mut self, bytes: usize) -> std::result::Result<usize, Grow> {
         if bytes as u64 > self.room() {
             return Err(Grow::Full);

@@ -15,8 +15,9 @@
 use crate::ancient_file;
 use crate::classify::InProcess;
 use crate::raise::{boundary, Exn};
+use crate::slices::{self, Copying};
 use hh_graph::header::{self, is_block, tag, TOMBSTONE, WORD};
-use hh_graph::{CopyError, Policy};
+use hh_graph::{CopyError, Policy, Source};
 use hh_image::arena::{self, Extent, Placed};
 use hh_region::sync::process::{AtomicUsize, Ordering};
 use hh_region::{registry, Kind};
@@ -98,7 +99,8 @@ unsafe fn value_word<'a>(proxy: Value) -> &'a AtomicUsize {
 pub(crate) fn exn_of(error: CopyError, function: &'static str) -> Exn {
     match error {
         CopyError::Refused(refusal) => Exn::InvalidArgument(format!("{function}: {refusal}")),
-        CopyError::Full | CopyError::TooLarge | CopyError::Interrupted => Exn::OutOfMemory,
+        CopyError::Full | CopyError::TooLarge => Exn::OutOfMemory,
+        CopyError::Interrupted => Exn::Failure(format!("{function}: {error}")),
         CopyError::System(error) => {
             let argument = format!("{}: {}", error.op, error.context);
             Exn::Unix {
@@ -110,24 +112,42 @@ pub(crate) fn exn_of(error: CopyError, function: &'static str) -> Exn {
     }
 }
 
-/// # Safety
-/// - `obj` is a value; the caller holds the runtime's lock.
-unsafe fn place(protect: Value, obj: Value) -> Result<Placed, Exn> {
-    let (arena, root) = (arena::global(), obj as usize);
-    // SAFETY: a stub that doesn't allocate or poll holds every block where it is.
-    let placed = unsafe {
-        match protect == int(1) {
-            true => arena.place_protected(root, &InProcess, &Policy::IN_PROCESS),
-            false => arena.place(root, &InProcess, &Policy::IN_PROCESS),
+/// Marking, as [`slices::copy`] does it.
+struct Marking {
+    protect: bool,
+}
+
+impl Copying for Marking {
+    type Made = Placed;
+    type Error = CopyError;
+
+    unsafe fn copy<R: Source>(&mut self, root: usize, source: &R) -> Result<Placed, CopyError> {
+        let arena = arena::global();
+        // SAFETY: by this function's contract.
+        unsafe {
+            match self.protect {
+                true => arena.place_protected(root, source, &Policy::IN_PROCESS),
+                false => arena.place(root, source, &Policy::IN_PROCESS),
+            }
         }
+    }
+}
+
+/// # Safety
+/// - `obj` is a value, and isn't used afterwards; the caller holds the runtime's lock.
+unsafe fn place(protect: Value, obj: Value) -> Result<Placed, Exn> {
+    let mut marking = Marking {
+        protect: protect == int(1),
     };
+    // SAFETY: by this function's contract; what is static or ancient stays as it is, whoever runs.
+    let placed = unsafe { slices::copy(obj, &InProcess, &mut marking)? };
     placed.map_err(|error| exn_of(error, FUNCTION))
 }
 
 /// `external mark_as : bool -> 'a -> 'a ancient = "hh_ancient_mark"`: whether it can only be read.
 ///
 /// Allocates. Raises `Invalid_argument` for what cannot be copied, `Out_of_memory`,
-/// `Unix_error`.
+/// `Unix_error`, and what signal handlers and finalisers raise while it copies.
 ///
 /// # Safety
 /// - Called by OCaml.

@@ -18,6 +18,7 @@ mod rszshm_words;
 mod scratch;
 mod setup;
 mod shared_mem;
+mod slices;
 mod to_heap;
 mod value;
 mod view;

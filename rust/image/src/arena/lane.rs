@@ -220,6 +220,10 @@ unsafe impl Space for LaneSpace<'_> {
         self.base
     }
 
+    fn may_hold(&self, bytes: usize) -> bool {
+        bytes <= self.memory.claim.len() - self.memory.used
+    }
+
     fn ensure(&mut self, bytes: usize) -> Result<usize, Grow> {
         let memory = &mut *self.memory;
         let end = memory.used.checked_add(bytes);
