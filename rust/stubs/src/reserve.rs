@@ -49,7 +49,11 @@ fn take(layout: Layout) -> *mut u8 {
             ) {
                 // SAFETY: the piece lies inside of the reserve.
                 Ok(_) => unsafe {
-                    return RESERVE.0.get().cast::<u8>().add((number * 64 + bit) * PIECE);
+                    return RESERVE
+                        .0
+                        .get()
+                        .cast::<u8>()
+                        .add((number * 64 + bit) * PIECE);
                 },
                 Err(now) => taken = now,
             }
