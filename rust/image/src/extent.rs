@@ -10,7 +10,7 @@ use crate::superblock::HEADER_BYTES;
 /// ```
 ///
 /// What the blocks refer to beyond themselves are blocks of other extents of the file, all of
-/// which the trailer lists ([`crate::trailer`]).
+/// which the trailer lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extent {
     /// Its offset in the file, in bytes; a multiple of the page.

@@ -57,7 +57,7 @@ pub struct Located {
     pub value: u64,
     /// What the key table says of it.
     pub entry: Entry,
-    /// To be given back with [`Image::release`] when nobody can follow the value any more.
+    /// To be given back with [`release`] when nobody can follow the value any more.
     pub token: Token,
 }
 
