@@ -191,8 +191,10 @@ val mark_info : ?protect:bool -> 'a -> 'a ancient * info
 
     {b Processes and domains.} Readers wait for nobody. Writers wait for each other, be
     they processes, forked children or domains; the lock of one that dies is free. All
-    functions may be called from any domain; while a value is copied, domains that want to
-    collect wait, while it is written to the disk, they don't.
+    functions may be called from any domain. While a value is copied, domains that want to
+    collect wait for slices of it, as for {!mark}; while it is written to the disk, not at
+    all. What runs between two slices (a signal's handler, a finaliser) must not change
+    the same file: it would wait for itself.
 
     {b Failures.} A process killed at any moment, in {!attach}, {!share}, {!remove} or
     {!compact}, leaves every value as it was published last, and nothing else: the space

@@ -35,9 +35,9 @@ pub struct Progress {
     pub field: AtomicU64,
     /// Entries on the mark stack.
     pub stack_len: AtomicU64,
-    /// The lowest black object that the stack had no room for; [`NOWHERE`] for none.
+    /// The lowest black object that the stack had no room for; `NOWHERE` for none.
     pub overflow: AtomicU64,
-    /// Where the search for such objects is; [`NOWHERE`] when there is none.
+    /// Where the search for such objects is; `NOWHERE` when there is none.
     pub rescan: AtomicU64,
     /// The next object made during marking that is looked at.
     pub newcomer: AtomicU64,

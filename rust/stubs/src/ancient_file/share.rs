@@ -6,8 +6,9 @@ use crate::ancient;
 use crate::blocking::{run_pending, without_runtime};
 use crate::classify::ForImage;
 use crate::raise::{boundary, Exn};
-use hh_graph::{copy, CopyError, Policy, Pool};
-use hh_image::{Built, Contents, Error, Image, Locked, Title, Writer};
+use crate::slices::{self, Copying};
+use hh_graph::{copy, CopyError, Policy, Pool, Source};
+use hh_image::{Built, Contents, Error, Image, Locked, Neighbours, Title, Writer};
 use ocaml_sys::Value;
 
 extern "C" {
@@ -80,7 +81,7 @@ unsafe fn share(image: &Image, title: &Title, mut value: Value) -> Result<(Held,
     // SAFETY: by this function's contract.
     let locked = unsafe { lock(image, &mut value, NAME) }?;
     let mut writer = image.writer(&locked).map_err(failed)?;
-    // SAFETY: nothing since the wait has allocated or polled, and nothing until the copy's end will.
+    // SAFETY: `value` is a value again since the wait, and isn't used afterwards.
     let built = unsafe { build(image, &mut writer, title, value) }?;
     let bytes = built.bytes() as usize;
     // The value is copied: the disk may take its time without the other domains waiting.
@@ -90,7 +91,8 @@ unsafe fn share(image: &Image, title: &Title, mut value: Value) -> Result<(Held,
     Ok((Held::new(image, &located.map_err(failed)?), bytes))
 }
 
-/// Copies `value` to where its next place in the file is.
+/// Copies `value` to where its next place in the file is, in slices if it is large. `value` may have
+/// moved by the end.
 ///
 /// # Safety
 /// - `value` is an OCaml value; the caller holds the runtime's lock.
@@ -105,35 +107,53 @@ unsafe fn build<'l>(
     let source = ForImage {
         neighbours: &neighbours,
     };
-    let copied = image.build(writer, title, |body| {
-        neighbours.clear();
-        // SAFETY: nothing here allocates on the OCaml heap or polls, so what `value` reaches stays
-        // where it is; and what the source keeps is in the file.
-        let copied = TABLES.with(|tables| unsafe {
-            copy(
-                value as usize,
-                body,
-                &source,
-                &Policy::BETWEEN_PROCESSES,
-                tables,
-            )
-        });
-        match copied {
-            Ok(copied) => body.set(Contents {
-                value: copied.root as u64,
-                bytes: copied.bytes as u64,
-                blocks: copied.blocks as u64,
-                kept: neighbours.kept(),
-            }),
-            Err(CopyError::Full) => return Ok(None),
-            Err(error) => return Err(Unbuilt::Copy(error)),
-        }
-        Ok(Some(()))
-    });
-    copied.map_err(|unbuilt| match unbuilt {
+    let mut building = Building {
+        image,
+        writer,
+        title,
+        neighbours: &neighbours,
+    };
+    // SAFETY: by this function's contract; what the source keeps is in the file, and pinned there.
+    let built = unsafe { slices::copy(value, &source, &mut building)? };
+    built.map_err(|unbuilt| match unbuilt {
         Unbuilt::Image(error) => exn(NAME, error),
         Unbuilt::Copy(error) => ancient::exn_of(error, NAME),
     })
+}
+
+/// Building a value's extent, as [`slices::copy`] does it.
+struct Building<'a, 'l> {
+    image: &'a Image,
+    writer: &'a mut Writer<'l>,
+    title: &'a Title,
+    neighbours: &'a Neighbours<'a>,
+}
+
+impl<'l> Copying for Building<'_, 'l> {
+    type Made = Built<'l>;
+    type Error = Unbuilt;
+
+    unsafe fn copy<R: Source>(&mut self, root: usize, source: &R) -> Result<Built<'l>, Unbuilt> {
+        let neighbours = self.neighbours;
+        self.image.build(self.writer, self.title, |body| {
+            neighbours.clear();
+            // SAFETY: by this function's contract.
+            let copied = TABLES.with(|tables| unsafe {
+                copy(root, body, source, &Policy::BETWEEN_PROCESSES, tables)
+            });
+            match copied {
+                Ok(copied) => body.set(Contents {
+                    value: copied.root as u64,
+                    bytes: copied.bytes as u64,
+                    blocks: copied.blocks as u64,
+                    kept: neighbours.kept(),
+                }),
+                Err(CopyError::Full) => return Ok(None),
+                Err(error) => return Err(Unbuilt::Copy(error)),
+            }
+            Ok(Some(()))
+        })
+    }
 }
 
 /// Why a value was not built.
