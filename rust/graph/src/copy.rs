@@ -35,7 +35,7 @@ pub struct Copied {
 /// Sharing and cycles are kept, but between bigarrays that share data, and blocks of no
 /// fields are one per tag. The root, if copied, is the first block. Every block in the copy
 /// has the colour NOT_MARKABLE, and blocks lie one behind the other without gaps, so
-/// [`block::walk`] walks it. Takes no stack to speak of, and memory as
+/// `block::walk` walks it. Takes no stack to speak of, and memory as
 /// [`Tables`] says. After an error the space holds rubbish up to what
 /// it said was writable, nothing beyond is touched, and `tables` are as good as before.
 ///

@@ -157,7 +157,7 @@ impl Tail {
         self.blocks += 1;
     }
 
-    /// Copies a block of one to [`FEW`] words to the end of the copy.
+    /// Copies a block of one to `FEW` words to the end of the copy.
     ///
     /// # Safety
     /// - `block` is a readable block with this header;
