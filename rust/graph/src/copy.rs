@@ -112,6 +112,7 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
     ///
     /// # Safety
     /// - as for [`copy`].
+    #[inline(never)] // its loops need all registers
     unsafe fn run(&mut self, root: usize, tables: &mut Tables) -> Result<(usize, Tail), Stop> {
         let tail = self.output.tail()?;
         if self.output.source.keep(root) {

@@ -61,9 +61,15 @@ impl Queue {
         }
         // SAFETY: `push` wrote what is before the end.
         unsafe {
-            let waiting = self.first.read();
+            // Word by word, as they were written just now: a wider load would wait for the
+            // stores to reach the cache.
+            let waiting = self.first;
             self.first = self.first.add(1);
-            Some(waiting)
+            Some(Waiting {
+                from: (&raw const (*waiting).from).read_volatile(),
+                at: (&raw const (*waiting).at).read_volatile(),
+                end: (&raw const (*waiting).end).read_volatile(),
+            })
         }
     }
 }
@@ -94,7 +100,7 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
             } = waiting;
             if Scan::is_long(at, end) {
                 // SAFETY: as above; what waits ends where its block does.
-                let scan = unsafe { outgrown(waiting, queue, tail) };
+                let scan = unsafe { outgrown(Waiting { from, at, end }, queue, tail) };
                 return Ok((answer, scan));
             }
             while at < end {
