@@ -28,12 +28,14 @@
 
     {b Waiting.} A domain that collects waits for all others. While one of them marks a
     large value, it waits for some 10 ms at most: the value is copied in slices, and
-    between two of them collections, signal handlers and finalisers run. The slices are of
-    use only if meanwhile no major cycle ends, nothing is compacted, and nobody stores a
-    freshly made value in [v]; else the copy begins anew. After four times it is made in
-    one piece, and the others wait for all of it: about a second for 50 million blocks. So
-    it is also for other threads of the domain that marks, if no other domain runs, and
-    while it is worked out where in a large value something that cannot be marked is. *)
+    between two of them collections, signal handlers and finalisers run. That goes well if
+    meanwhile no major cycle ends, nothing is compacted, and nobody stores a freshly made
+    value in [v]; else the copy begins anew (but for the bytes of long strings, arrays of
+    floats and bigarrays, which may be copied whatever happens). After four times it is
+    made in one piece, and the others wait for all of it: about a second for 50 million
+    blocks. So it is for the other threads of the domain that marks, if no other domain
+    runs, and while it is worked out where in a large value something that cannot be
+    marked is. *)
 
 type 'a ancient
 (** The type for proxies of ancient values of type ['a]. The value outlives its proxy: it

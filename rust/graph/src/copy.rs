@@ -10,11 +10,12 @@
 //! that has its block asked of the cache in advance.
 
 use crate::header::{is_block, WORD};
-use crate::output::{Output, Stop, Tail};
+use crate::output::{Output, Stop};
 use crate::scan::Scan;
 use crate::source::{Policy, Source};
 use crate::space::Space;
 use crate::tables::{self, Tables};
+use crate::tail::Tail;
 use crate::visited::{NoRoom, Seen, Visited};
 use crate::{refuse, CopyError};
 
@@ -66,6 +67,7 @@ pub unsafe fn copy<S: Space, R: Source>(
             blocks: 0,
         });
     }
+    source.begin();
     let mut copier = Copier {
         output: Output {
             space,
@@ -77,7 +79,7 @@ pub unsafe fn copy<S: Space, R: Source>(
     };
     // SAFETY: by this function's contract.
     match unsafe { copier.run(root, tables) } {
-        Ok(_) if !source.holds() => Err(CopyError::Interrupted),
+        Ok(_) if !source.finish() => Err(CopyError::Interrupted),
         Ok((root, tail)) => Ok(Copied {
             root,
             bytes: tail.free,

@@ -1,16 +1,15 @@
-//! The copy as it grows: the end it is written at, the room it asks its space for, and how a
-//! block gets there. What is copied, and why, is decided in [`crate::copy()`].
+//! The copy as it grows: the room it asks its space for, and how a block of any kind gets there.
+//! What is copied, and why, is decided in [`crate::resolve`].
 
 use crate::admit::{Shape, Why};
-use crate::block;
 use crate::custom::bigarray;
 use crate::header::{self, tag, WORD};
-use crate::resolve::New;
 use crate::shadow::MOST_BYTES;
-use crate::source::Source;
+use crate::source::{Bytes, Source};
 use crate::space::{Grow, Space};
+use crate::tail::Tail;
 use crate::visited::NoRoom;
-use crate::word::{copy_few, copy_words};
+use crate::word::copy_words;
 
 /// Why the loop ended early. Small, so that results travel in registers.
 #[derive(Debug, Clone, Copy)]
@@ -40,139 +39,8 @@ const BYTES_COPIED: usize = 1 << 20;
 /// …and a long block is copied in pieces of so many.
 const LONG_BYTES: usize = BYTES_COPIED / 2;
 
-/// The written end of the copy: numbers that the loop holds in registers, so they are apart
-/// from what is needed now and then ([`Output`]). Offsets are in bytes, from the copy's start.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tail {
-    /// Where the copy is written.
-    base: *mut u8,
-    /// What readers will see as its address.
-    target: usize,
-    /// Bytes written, and bytes that may be before [`Output::room`] is asked.
-    pub(crate) free: usize,
-    limit: usize,
-    /// No more than the copy has pairs of words.
-    pub(crate) blocks: u32,
-}
-
-/// What changes of a tail. (Less to hand back: what doesn't change stays in registers.)
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct End {
-    free: usize,
-    limit: usize,
-    blocks: u32,
-}
-
-impl Tail {
-    pub(crate) fn end(&self) -> End {
-        let &Tail {
-            free,
-            limit,
-            blocks,
-            ..
-        } = self;
-        End {
-            free,
-            limit,
-            blocks,
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn set_end(&mut self, end: End) {
-        self.free = end.free;
-        self.limit = end.limit;
-        self.blocks = end.blocks;
-    }
-
-    /// The address that readers will see of an offset.
-    #[inline(always)]
-    pub(crate) fn address(&self, at: usize) -> usize {
-        self.target + at
-    }
-
-    /// Where the word at an offset is written.
-    ///
-    /// # Safety
-    /// - it has been reserved.
-    #[inline(always)]
-    pub(crate) unsafe fn word(&self, at: usize) -> *mut usize {
-        // SAFETY: below `free` by contract, so inside what the space gave.
-        unsafe { self.base.add(at).cast() }
-    }
-
-    /// A word of the copy.
-    ///
-    /// # Safety
-    /// - it has been written.
-    #[inline(always)]
-    pub(crate) unsafe fn read(&self, at: usize) -> usize {
-        // SAFETY: by this function's contract.
-        unsafe { self.word(at).read() }
-    }
-
-    /// Writes a word of the copy.
-    ///
-    /// # Safety
-    /// - it has been reserved.
-    #[inline(always)]
-    pub(crate) unsafe fn write(&mut self, at: usize, value: usize) {
-        // SAFETY: by this function's contract.
-        unsafe { self.word(at).write(value) }
-    }
-
-    /// What is scanned of a block of the copy, by its offset.
-    ///
-    /// # Safety
-    /// - a block of the copy begins there.
-    #[inline(always)]
-    pub(crate) unsafe fn values(&self, at: usize) -> New {
-        // SAFETY: by this function's contract; a closure has been written up to its second
-        // field: the copy is made of whole blocks.
-        let (header, info) = unsafe { (self.read(at), || self.read(at + 2 * WORD)) };
-        let values = block::values(header, info);
-        let field0 = at + WORD;
-        New {
-            first: field0 + values.start * WORD,
-            end: field0 + values.end * WORD,
-            any: usize::from(!values.is_empty()),
-        }
-    }
-
-    /// Whether there is room for a block of `wosize` fields.
-    #[inline(always)]
-    pub(crate) fn has_room(&self, wosize: usize) -> bool {
-        self.free + (1 + wosize) * WORD <= self.limit
-    }
-
-    /// Makes place for a block at the end of the copy: writes its header only.
-    ///
-    /// # Safety
-    /// - there is room for it.
-    #[inline(always)]
-    pub(crate) unsafe fn begin(&mut self, header: usize) {
-        // SAFETY: there is room.
-        unsafe { self.word(self.free).write(header::placed(header)) };
-        self.free += (1 + header::wosize(header)) * WORD;
-        self.blocks += 1;
-    }
-
-    /// Copies a block of one to `FEW` words to the end of the copy.
-    ///
-    /// # Safety
-    /// - `block` is a readable block with this header;
-    /// - there is room for it.
-    #[inline(always)]
-    pub(crate) unsafe fn take(&mut self, block: usize, header: usize) {
-        // SAFETY: there is room for header and fields; the block has as many fields, readable;
-        // the two don't overlap, for the room is nobody else's.
-        unsafe {
-            let to = self.word(self.free + WORD);
-            self.begin(header);
-            copy_few(block, to, header::wosize(header));
-        }
-    }
-}
+/// Where the source copies bytes itself, it does so from this length on.
+const DEFERRED_BYTES: usize = 64 << 10;
 
 /// Copies `count` fields, at least one, of a block with this header.
 ///
@@ -260,6 +128,26 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         Ok(())
     }
 
+    /// Whether the source copies so many bytes itself.
+    fn defers(&self, bytes: usize) -> bool {
+        bytes >= DEFERRED_BYTES && self.source.defers()
+    }
+
+    /// Takes `bytes` bytes, whole words, at the end of the copy, without writing them: where
+    /// they are.
+    #[inline(never)]
+    fn room_for_later(&mut self, tail: &mut Tail, bytes: usize) -> Result<*mut u8, Stop> {
+        let (at, end) = (tail.free, tail.free + bytes);
+        if end > tail.limit {
+            let given = self.space.ensure_later(end);
+            given.map_err(|grow| self.no_room(grow))?;
+            tail.limit = end;
+        }
+        tail.free = end;
+        // SAFETY: right there.
+        Ok(unsafe { tail.word(at).cast() })
+    }
+
     /// Room for `end` bytes, `free` of them written: how many may be before this is asked
     /// again.
     #[cold]
@@ -319,6 +207,13 @@ impl<S: Space, R: Source> Output<'_, S, R> {
     ) -> Result<(), Stop> {
         let field0 = self.begin(tail, header::placed(header))? + WORD;
         let wosize = header::wosize(header);
+        let bytes = (tag::STRING..tag::CUSTOM).contains(&header::tag(header));
+        if bytes && self.defers(wosize * WORD) {
+            let (data, len) = (None, wosize * WORD);
+            let to = self.room_for_later(tail, len)?;
+            self.source.defer(block, Bytes { data, to, len });
+            return Ok(());
+        }
         self.fill(tail, wosize * WORD, |to, done, piece| {
             // SAFETY: `fill` has made room for that many bytes; the block has as many fields,
             // readable; the two don't overlap, for the room is nobody else's.
@@ -333,21 +228,22 @@ impl<S: Space, R: Source> Output<'_, S, R> {
                     if operations != 0 {
                         tail.write(field0, operations);
                     }
-                    self.take_data(tail, field0, bytes)?;
+                    self.take_data(tail, block, field0, bytes)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Copies the data of the bigarray whose copy's fields begin at `field0` into a block of
-    /// its own behind it, and makes them the copy's.
+    /// Copies the data of the bigarray `block` into a block of its own behind the bigarray's
+    /// copy, whose fields begin at `field0`, and makes them the copy's.
     ///
     /// # Safety
     /// - the words are a copied bigarray with `bytes` bytes of data, readable.
     unsafe fn take_data(
         &mut self,
         tail: &mut Tail,
+        block: usize,
         field0: usize,
         bytes: usize,
     ) -> Result<(), Stop> {
@@ -356,18 +252,26 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         let field = |number| field0 + number * WORD;
         // SAFETY: a bigarray has five fields and more.
         let from = unsafe { tail.read(field(bigarray::DATA)) } as *const u8;
-        self.fill(tail, wosize * WORD, |to, done, piece| {
-            let left = piece.min(bytes - done);
-            // SAFETY: `fill` has made room for `piece` bytes, whole words; the data are readable
-            // by this function's contract. Where they end within a word, that is written first,
-            // so that no byte of it is left as it was.
-            unsafe {
-                if left < piece {
-                    to.add(piece - WORD).cast::<usize>().write(0);
+        if self.defers(wosize * WORD) {
+            let to = self.room_for_later(tail, wosize * WORD)?;
+            // SAFETY: the last word of that room.
+            unsafe { tail.write(tail.free - WORD, 0) };
+            let (data, len) = (Some(from), bytes);
+            self.source.defer(block, Bytes { data, to, len });
+        } else {
+            self.fill(tail, wosize * WORD, |to, done, piece| {
+                let left = piece.min(bytes - done);
+                // SAFETY: `fill` has made room for `piece` bytes, whole words; the data are readable
+                // by this function's contract. Where they end within a word, that is written first,
+                // so that no byte of it is left as it was.
+                unsafe {
+                    if left < piece {
+                        to.add(piece - WORD).cast::<usize>().write(0);
+                    }
+                    std::ptr::copy_nonoverlapping(from.add(done), to, left);
                 }
-                std::ptr::copy_nonoverlapping(from.add(done), to, left);
-            }
-        })?;
+            })?;
+        }
         // SAFETY: as above.
         unsafe {
             tail.write(field(bigarray::DATA), tail.address(at + WORD));

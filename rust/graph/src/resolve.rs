@@ -3,10 +3,11 @@
 use crate::admit::{admit, Why};
 use crate::copy::Copier;
 use crate::header::{self, tag, NOT_MARKABLE, WORD};
-use crate::output::{End, Stop, Tail};
+use crate::output::Stop;
 use crate::shadow::MOST_BYTES;
 use crate::source::{Outside, Source};
 use crate::space::Space;
+use crate::tail::{End, Tail};
 use crate::visited::{Seen, Visited};
 use crate::word::{load, FEW};
 

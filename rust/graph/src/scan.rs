@@ -3,10 +3,11 @@
 use crate::copy::Copier;
 use crate::fifo::Fifo;
 use crate::header::{self, is_block, WORD};
-use crate::output::{Stop, Tail};
+use crate::output::Stop;
 use crate::resolve::New;
 use crate::source::Source;
 use crate::space::Space;
+use crate::tail::Tail;
 use crate::visited::Visited;
 
 /// How far a copy is, in bytes from its start. The loops hold it in registers.

@@ -6,12 +6,13 @@
 
 use crate::copy::Copier;
 use crate::header::{self, is_block, WORD};
-use crate::output::{Stop, Tail};
+use crate::output::Stop;
 use crate::resolve::{kind, kind_of};
 use crate::scan::Scan;
 use crate::small::{Small, MOST};
 use crate::source::Source;
 use crate::space::Space;
+use crate::tail::Tail;
 use crate::visited::{Seen, Visited};
 use crate::word::{copy_words, load, FEW};
 use std::mem::MaybeUninit;

@@ -28,6 +28,17 @@ pub enum Custom {
     Refuse,
 }
 
+/// Bytes to be copied later.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes {
+    /// Where a bigarray's data are, which don't move. Those of other blocks are all it has.
+    pub data: Option<*const u8>,
+    /// Where they go: memory that is the copy's until it ends, mapped and writable.
+    pub to: *mut u8,
+    /// How many there are.
+    pub len: usize,
+}
+
 /// The world a graph is copied from.
 pub trait Source {
     /// Whether a pointer is kept whatever it points to. Asked for every pointer, before
@@ -54,9 +65,26 @@ pub trait Source {
         true
     }
 
-    /// Asked when all is copied: whether it is to be used. `false` is as good as the other.
+    /// Told that a copy begins. What it was told of before that, it forgets.
     #[inline(always)]
-    fn holds(&self) -> bool {
+    fn begin(&self) {}
+
+    /// Whether the source copies long runs of bytes itself ([`Source::defer`]).
+    #[inline(always)]
+    fn defers(&self) -> bool {
+        false
+    }
+
+    /// Told of each long run of bytes in a string, an array of floats or a bigarray, if
+    /// [`Source::defers`]: the source is to have copied it when [`Source::finish`] returns.
+    /// `block` is the string, the array or the bigarray.
+    fn defer(&self, block: usize, bytes: Bytes) {
+        let _ = (block, bytes);
+    }
+
+    /// Asked when all else is copied: whether the copy is to be used.
+    #[inline(always)]
+    fn finish(&self) -> bool {
         true
     }
 

@@ -34,6 +34,15 @@ pub unsafe trait Space {
     /// more. `ensure(0)` asks what is there already.
     fn ensure(&mut self, bytes: usize) -> Result<usize, Grow>;
 
+    /// The same, where the bytes behind those that are there already will be written later, if
+    /// at all: they need not be in memory.
+    ///
+    /// # Errors
+    /// As [`Space::ensure`].
+    fn ensure_later(&mut self, bytes: usize) -> Result<usize, Grow> {
+        self.ensure(bytes)
+    }
+
     /// Whether `bytes` bytes may fit at all. Asked before a block is copied piece by piece, so
     /// that nothing is written of one that doesn't; what [`Space::ensure`] says is what counts.
     fn may_hold(&self, bytes: usize) -> bool {

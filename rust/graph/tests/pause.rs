@@ -4,8 +4,8 @@
 mod support;
 
 use hh_graph::header::{self, tag};
-use hh_graph::{copy, Buffer, Copied, CopyError, Custom, Outside, Policy, Source, Tables};
-use std::cell::Cell;
+use hh_graph::{copy, Buffer, Bytes, Copied, CopyError, Custom, Outside, Policy, Source, Tables};
+use std::cell::{Cell, RefCell};
 use support::*;
 
 /// A world that says no when it has been asked often enough.
@@ -91,7 +91,7 @@ impl Source for Fickle {
         Custom::Refuse
     }
 
-    fn holds(&self) -> bool {
+    fn finish(&self) -> bool {
         false
     }
 }
@@ -172,4 +172,77 @@ fn among_many_small_blocks() {
         .collect();
     let root = heap.block(0, &leaves);
     asks(root, WORDS * 8);
+}
+
+/// A world that copies bytes itself, when all else is done.
+#[derive(Default)]
+struct Later {
+    world: World,
+    deferred: RefCell<Vec<(usize, Bytes)>>,
+    copied: Cell<usize>,
+}
+
+impl Source for Later {
+    fn outside(&self, block: usize, header: usize) -> Outside {
+        self.world.outside(block, header)
+    }
+
+    fn custom(&self, operations: usize) -> Custom {
+        self.world.custom(operations)
+    }
+
+    fn begin(&self) {
+        self.deferred.take();
+    }
+
+    fn defers(&self) -> bool {
+        true
+    }
+
+    fn defer(&self, block: usize, bytes: Bytes) {
+        self.deferred.borrow_mut().push((block, bytes));
+    }
+
+    fn finish(&self) -> bool {
+        for (block, bytes) in self.deferred.take() {
+            let from = bytes.data.unwrap_or(block as *const u8);
+            // SAFETY: the copier says that there are as many bytes on both sides.
+            unsafe { std::ptr::copy_nonoverlapping(from, bytes.to, bytes.len) };
+            self.copied.set(self.copied.get() + bytes.len);
+        }
+        true
+    }
+}
+
+#[test]
+fn bytes_that_the_source_copies_are_where_they_belong() {
+    let data: Vec<u8> = (0..100_001).map(|n| n as u8).collect();
+    let mut heap = Heap::new(100_000);
+    let array = [BIGARRAY, data.as_ptr() as usize, 1, 3, 0, data.len()];
+    let all = [
+        heap.string(b"short"),
+        heap.string(&[b'l'; 80_000]),
+        heap.block(tag::CUSTOM, &array),
+        heap.block(0, &[int(4), int(5)]),
+        heap.block(tag::DOUBLE_ARRAY, &vec![0x4000; 20_000]),
+        heap.block(0, &vec![int(3); 20_000]),
+        heap.string(b"last"),
+    ];
+    let root = heap.block(0, &all);
+    let attempt = |source: &Later, limit| {
+        let mut room = Room::new(limit);
+        let tables = &mut Tables::new();
+        // SAFETY: the heap is borrowed, and nobody writes to it.
+        let made = unsafe { copy(root, &mut room, source, &Policy::IN_PROCESS, tables) };
+        (made, room)
+    };
+    let source = Later::default();
+    // What a copy without room told it of is forgotten.
+    let (made, room) = attempt(&source, 40_000);
+    assert!(matches!(made, Err(CopyError::Full)));
+    assert!(!source.deferred.borrow().is_empty());
+    drop(room);
+    let (made, room) = attempt(&source, 100_000);
+    check(root, made.unwrap(), &source.world, &room);
+    assert_eq!(source.copied.get(), 80_008 + 100_001 + 160_000);
 }

@@ -3,7 +3,7 @@
 //! A collection, minor or major, needs every domain to join it, and a stub joins only where it
 //! polls ([`run_pending`]). A copy that never polls holds everything where it is, and makes the
 //! other domains wait. So a value that turns out large is copied once more from the start, by a
-//! copier that polls after each megabyte at most; the first attempt has cost some
+//! copier that polls every few milliseconds; the first attempt has cost some
 //! milliseconds, and small values nothing.
 //!
 //! **Why that is safe**, whatever others do to the value between two slices. In the runtime's
@@ -29,13 +29,19 @@
 //! when its block was last reachable, after the start, a pointer of a reachable block. By
 //! induction everything it reads could be reached at some time since the start, and is there
 //! until the cycle ends.) Where that happens again and again, the last attempt is in one piece.
+//!
+//! A cycle takes the longer the more blocks there are to mark, so it is rarely shorter than the
+//! copy; but for long strings, arrays of floats and bigarrays, whose bytes nobody marks. These are
+//! only noted, each with a root of its own, and copied when all else is. A root is a block that is
+//! there and is known where, whatever happens: cycles and compactions don't matter any more.
 
 use crate::blocking::run_pending;
 use crate::raise::Exn;
-use hh_graph::{Custom, Outside, Source};
+use hh_graph::{Bytes, Custom, Outside, Source};
 use hh_region::sync::process::{AtomicUsize, Ordering};
+use hh_region::{pages, try_box};
 use ocaml_sys::Value;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 extern "C" {
@@ -50,6 +56,9 @@ extern "C" {
 
 /// How long the first attempt goes on where other domains may be waiting.
 const PATIENCE: Duration = Duration::from_millis(8);
+
+/// How long a slice is, until the copier asks next.
+const SLICE: Duration = Duration::from_millis(5);
 
 /// Attempts in slices, before the last one in one piece.
 const ATTEMPTS: usize = 4;
@@ -99,7 +108,7 @@ pub(crate) unsafe fn copy<S: Source, C: Copying>(
         return Ok(answer);
     }
     // SAFETY: a value.
-    let root = unsafe { Root::new(value) };
+    let root = unsafe { Root::new(value) }.ok_or(Exn::OutOfMemory)?;
     for _ in 0..ATTEMPTS {
         // SAFETY: the value is rooted, and the lock is held; nothing between here and the start of
         // the copy polls.
@@ -122,16 +131,19 @@ pub(crate) unsafe fn copy<S: Source, C: Copying>(
 }
 
 /// A value that the collector knows of.
+#[derive(Debug)]
 struct Root(*mut Value);
 
 impl Root {
     /// # Safety
     /// - `value` is an OCaml value; the caller holds the runtime's lock, also when this is dropped.
-    unsafe fn new(value: Value) -> Root {
-        let cell = Box::into_raw(Box::new(value));
+    ///
+    /// `None` where there is no memory.
+    unsafe fn new(value: Value) -> Option<Root> {
+        let cell = Box::into_raw(try_box(value).ok()?);
         // SAFETY: the cell stays where it is, and holds a value.
         unsafe { caml_register_generational_global_root(cell) };
-        Root(cell)
+        Some(Root(cell))
     }
 
     fn value(&self) -> usize {
@@ -229,12 +241,16 @@ impl Epoch {
     }
 }
 
-/// A world copied from with a poll at each question.
+/// A world copied from with a poll between slices.
 struct Sliced<'s, S> {
     source: &'s S,
     start: Epoch,
+    /// When the slice began.
+    began: Cell<Instant>,
     given_up: Cell<bool>,
     raised: Cell<Option<Exn>>,
+    /// Bytes still to be copied, and whose they are.
+    deferred: RefCell<Vec<(Root, Bytes)>>,
 }
 
 impl<'s, S> Sliced<'s, S> {
@@ -245,10 +261,47 @@ impl<'s, S> Sliced<'s, S> {
         Sliced {
             source,
             start: Epoch::now(),
+            began: Cell::new(Instant::now()),
             given_up: Cell::new(false),
             raised: Cell::new(None),
+            deferred: RefCell::new(Vec::new()),
         }
     }
+
+    /// Lets others run if it is time; whether what ran has raised nothing.
+    fn poll(&self) -> bool {
+        if self.began.get().elapsed() < SLICE {
+            return true;
+        }
+        // SAFETY: the lock is held, and the value rooted (the contract of `new`).
+        let ran = unsafe { run_pending() };
+        self.began.set(Instant::now());
+        if let Err(exn) = ran {
+            self.raised.set(Some(exn));
+            return false;
+        }
+        true
+    }
+}
+
+/// Deferred bytes are copied in pieces of so many.
+const PIECE_BYTES: usize = 512 << 10;
+
+/// Copies the bytes of the block in `root` from `done` on, at most a piece; how many.
+fn copy_piece(root: &Root, bytes: &Bytes, done: usize) -> usize {
+    let (to, left) = (bytes.to.wrapping_add(done), bytes.len - done);
+    let in_step = to as usize % pages::STEP;
+    let step = left.min(pages::STEP - in_step);
+    if done == 0 || in_step == 0 {
+        // SAFETY: mapped and writable, for a copy to be written to.
+        unsafe { pages::prefault(to as usize, step) };
+    }
+    let piece = step.min(PIECE_BYTES);
+    let from = bytes.data.unwrap_or(root.value() as *const u8);
+    // SAFETY: the root's block is alive and there; the copier said that so many bytes are its, or
+    // its data, and that as many may be written.
+    unsafe { std::ptr::copy_nonoverlapping(from.wrapping_add(done), to, piece) };
+    piece
 }
 
 impl<S: Source> Source for Sliced<'_, S> {
@@ -279,16 +332,45 @@ impl<S: Source> Source for Sliced<'_, S> {
         if self.given_up.get() {
             return false;
         }
-        // SAFETY: the lock is held, and the value rooted (the contract of `new`).
-        if let Err(exn) = unsafe { run_pending() } {
-            self.raised.set(Some(exn));
+        if !self.poll() {
             return false;
         }
         self.given_up.set(Epoch::now() != self.start);
         !self.given_up.get()
     }
 
-    fn holds(&self) -> bool {
-        !self.given_up.get()
+    fn begin(&self) {
+        self.deferred.take();
+    }
+
+    fn defers(&self) -> bool {
+        true
+    }
+
+    fn defer(&self, block: usize, bytes: Bytes) {
+        let mut deferred = self.deferred.borrow_mut();
+        let room = deferred.try_reserve(1).is_ok();
+        // SAFETY: a block that is copied is a value; the lock is held (the contract of `new`).
+        match unsafe { Root::new(block as Value) }.filter(|_| room) {
+            Some(root) => deferred.push((root, bytes)),
+            None => self.given_up.set(true),
+        }
+    }
+
+    fn finish(&self) -> bool {
+        if self.given_up.get() {
+            return false;
+        }
+        // Taken out: what runs between two pieces may mark as well, but not with this source.
+        for (root, bytes) in self.deferred.take() {
+            let mut done = 0;
+            while done < bytes.len {
+                done += copy_piece(&root, &bytes, done);
+                if !self.poll() {
+                    return false;
+                }
+            }
+        }
+        true
     }
 }

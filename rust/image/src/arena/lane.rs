@@ -127,13 +127,13 @@ impl Memory {
         }
     }
 
-    /// Maps the steps up to `end`, and puts them into memory if the graph is large already.
-    fn commit_to(&mut self, end: usize, large: bool) -> Result<(), Error> {
+    /// Maps the steps up to `end`, and puts them into memory if `now`.
+    fn commit_to(&mut self, end: usize, now: bool) -> Result<(), Error> {
         let end = end.next_multiple_of(pages::STEP).min(self.claim.len());
         let (from, len) = (self.committed, end - self.committed);
         // SAFETY: nothing was ever mapped there but the claim itself.
         unsafe { self.claim.map_anonymous(from, len)? };
-        if large {
+        if now {
             // SAFETY: mapped just now; private memory needs no reservation.
             unsafe { pages::prefault(self.claim.base() + from, len) };
         }
@@ -161,6 +161,18 @@ impl<'a> LaneSpace<'a> {
 
     pub(crate) fn base(&self) -> usize {
         self.base
+    }
+
+    /// Maps at least `bytes` bytes, and puts them into memory if `now`.
+    fn grow(&mut self, bytes: usize, now: bool) -> Result<usize, Grow> {
+        let memory = &mut *self.memory;
+        let end = memory.used.checked_add(bytes);
+        let end = end.filter(|&end| end <= memory.claim.len());
+        let end = end.ok_or(Grow::Full)?;
+        if end > memory.committed {
+            memory.commit_to(end, now).map_err(Grow::System)?;
+        }
+        Ok(memory.committed - memory.used)
     }
 
     /// Leaves the copy of `bytes` bytes where it is.
@@ -225,15 +237,11 @@ unsafe impl Space for LaneSpace<'_> {
     }
 
     fn ensure(&mut self, bytes: usize) -> Result<usize, Grow> {
-        let memory = &mut *self.memory;
-        let end = memory.used.checked_add(bytes);
-        let end = end.filter(|&end| end <= memory.claim.len());
-        let end = end.ok_or(Grow::Full)?;
-        if end > memory.committed {
-            let large = bytes > pages::STEP / 2;
-            memory.commit_to(end, large).map_err(Grow::System)?;
-        }
-        Ok(memory.committed - memory.used)
+        self.grow(bytes, bytes > pages::STEP / 2)
+    }
+
+    fn ensure_later(&mut self, bytes: usize) -> Result<usize, Grow> {
+        self.grow(bytes, false)
     }
 
     #[inline(always)]
