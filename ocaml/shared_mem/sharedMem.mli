@@ -38,9 +38,9 @@
     before it changes anything.
 
     {b Failures.} Whatever raises has changed nothing, and everything goes on working. A
-    process killed at any instruction leaves the others a sound table and heap; at most,
-    the space of what it was storing is lost. Nothing here prints, exits, or changes
-    signal handlers. Messages name the primitive that refused, e.g. [hh_get].
+    process killed at any instruction leaves the others a sound table and heap; the space
+    of what it was storing is lost until the next collection. Nothing here prints, exits,
+    or changes signal handlers. Messages name the primitive that refused, e.g. [hh_get].
 
     {b Origin.} The interface is that of [SharedMem] in the Flow type checker, whose
     programs keep their source. Differences: arguments are checked; memory that the system
@@ -69,7 +69,8 @@ type buf = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1
 
 type +'k addr [@@immediate]
 (** The place of an object in the heap. [k] is a phantom that says of which kind. An
-    address means the same in every process. It is good until the next {!reset_heap}. *)
+    address means the same in every process. It is good until the next {!reset_heap} or
+    compaction, as long as the object is reachable. *)
 
 val null_addr : [ `null ] addr
 (** [null_addr] is no object's address. *)
@@ -103,8 +104,8 @@ val init : config -> num_workers:int -> (handle, unit) result
 val connect : handle -> worker_id:int -> unit
 (** [connect handle ~worker_id] makes this process a worker of the heap behind [handle].
     [worker_id] is from [1] to the [num_workers] of {!init}; no two living processes have
-    the same, and that of a process that died is free again. [handle] may be closed
-    afterwards.
+    the same, and that of a process that died is free again (in another container, after
+    {!worker_died}). [handle] may be closed afterwards.
 
     @raise Invalid_argument
       if [handle] is not that of a heap, if [worker_id] is out of range or taken, or if
@@ -166,6 +167,100 @@ val heap_capacity : unit -> int
     the original.
 
     @raise Invalid_argument without a heap. *)
+
+(** {1 Collection}
+
+    What was removed, and what nothing reachable from a table refers to, is freed by a
+    collection, which the master runs in slices whenever it likes: first it {e marks} what
+    is reachable, then it {e sweeps}. All processes may work meanwhile: read, add, and
+    change addresses. A collection keeps what was reachable when it began and what was
+    made since; and what a thread has made, with its last two allocations, and not yet
+    added. Any other address that only OCaml code knows keeps nothing alive.
+
+    {e Compaction} then moves everything together and gives memory back to the system. It
+    is the one thing that nobody may be working beside: no other process, and no other
+    domain of the master. Every address from before is good no more. A master that is
+    killed while it compacts takes the heap with it: {!connect} says so afterwards. *)
+
+val collect_slice : ?force:bool -> int -> bool
+(** [collect_slice work] collects for about [work] words of heap and table, and is [true]
+    iff no collection is going on afterwards. One begins if a fifth of the heap is free or
+    new; with [~force:true], in any case. When one ends, and a fifth of what it looked at
+    is free, it {!compact}s: so call it only where that may be. The master's.
+
+    @raise Invalid_argument
+      in a worker, without a heap, and while another domain is collecting.
+    @raise Invalid_address
+      if a reachable object was written over. The collection goes on, and frees nothing.
+    @raise Invalid_header as [Invalid_address]. *)
+
+val collect_full : unit -> unit
+(** [collect_full ()] finishes the collection that goes on, or else runs a whole one; and
+    compacts, as {!collect_slice} does. The master's; raises as that. *)
+
+val compact : unit -> unit
+(** [compact ()] finishes the collection that goes on, if any, runs a whole one, and
+    compacts: afterwards the heap has nothing in it that isn't reachable. Takes time
+    proportional to heap and table, and, while it runs, memory of a 32nd of the heap. The
+    running transaction is one, as after {!reset_heap}. The master's; raises as
+    {!collect_slice}.
+
+    @raise Out_of_shared_memory
+      if there is no memory to plan the moves. Nothing has moved. *)
+
+val on_compact : (unit -> unit -> unit) ref
+(** [!on_compact ()] is called before each compaction, and what it returns after it, also
+    if it raised: to stop others from using the heap, and to forget addresses. Does
+    nothing at first. *)
+
+val worker_died : worker_id:int -> unit
+(** [worker_died ~worker_id] cleans up after the worker [worker_id], whose process died:
+    its id is free, and the next collection has what it had allocated and not filled.
+    Without it, the next collection finds out by itself, unless the process was in another
+    container (a pid namespace): this believes you that such a process died. Does nothing
+    if nobody has the id. The master's. An addition to the original.
+
+    @raise Invalid_argument
+      if the process runs, if [worker_id] is out of range, in a worker, or without a heap.
+*)
+
+(** {1 Heaps in files} *)
+
+val save_heap : Unix.file_descr -> unit
+(** [save_heap fd] collects and compacts, as {!compact} does, and writes heap and table to
+    [fd] from its position on: to a file, also in the midst of other things, a pipe, or a
+    socket. All is under checksums. Calls {!on_compact}. The master's, while nobody else
+    uses the heap; threads and other domains that don't run meanwhile. Raises as
+    {!compact}.
+
+    @raise Unix.Unix_error
+      if the system refuses to write. The heap is whole then, and what was written is not.
+*)
+
+val save_heap_to : string -> unit
+(** [save_heap_to path] is {!save_heap} to the file [path], which is replaced at once and
+    as a whole, when everything is on the disk: whatever happens before, it is as it was.
+    The file is the user's only (mode 600). An addition to the original.
+
+    @raise Sys_error if no file can be made beside [path]. *)
+
+val load_heap : Unix.file_descr -> unit
+(** [load_heap fd] replaces heap and table by what {!save_heap} wrote, from [fd]'s
+    position on, and leaves it behind that. Heap and table may have other sizes than those
+    that were saved. The file is read twice: all of it is checked before anything is
+    touched. A second transaction begins. Addresses from before are good no more; programs
+    must apply the functors of this module in the same order as the one that saved. The
+    master's, while nobody else uses the heap; threads and other domains that don't run
+    meanwhile.
+
+    @raise Invalid_argument
+      if the file isn't a saved heap, or is damaged; if [fd] cannot be read twice, as a
+      pipe cannot; in a worker, or without a heap.
+    @raise Heap_full if the heap is too small.
+    @raise Hash_table_full if the table is too small.
+    @raise Out_of_shared_memory if the system lacks the memory.
+    @raise Unix.Unix_error
+      if the system refuses to read. If that is only while it loads, the heap is empty. *)
 
 (** {1 Tables}
 
@@ -254,7 +349,7 @@ module type Heap = sig
 
   val remove : key -> unit
   (** [remove k] takes away what is stored under [k], if anything is. The master's; the
-      space is reclaimed by a collection.
+      space is reclaimed by a collection: see {!collect_slice}.
 
       @raise Invalid_argument in a worker. *)
 
@@ -322,6 +417,5 @@ end
 
 val counter_next : unit -> int
 (** [counter_next ()] is a number that no other call returned, in any process of this
-    heap. It increases within a process. Before {!init} and {!connect} it counts from 1;
-    the master's go on above, and so do its workers'. Not while another domain is in
-    {!init} or {!connect}: it may then be handed a number twice. *)
+    heap. It increases within a domain. Before {!init} and {!connect} it counts from 1;
+    the master's go on above, and so do its workers'. *)

@@ -25,20 +25,34 @@ pub struct Free<'a> {
 impl Free<'_> {
     /// Takes `bytes` bytes, a multiple of 8, and returns their address. They are all zero,
     /// and the caller's alone. Taking 0 bytes returns the top.
-    pub fn take(&self, bytes: u64, note: &Reservation, backing: &impl Backing) -> Result<u64> {
+    ///
+    /// Where `note` is given, it says what is being taken, for the case that we are killed.
+    pub fn take(
+        &self,
+        bytes: u64,
+        note: Option<&Reservation>,
+        backing: &impl Backing,
+    ) -> Result<u64> {
         // Relaxed: only the address is used; what stands below it is published elsewhere.
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
             let end = self.end_of(top, bytes)?;
             self.reserve_to(end, backing)?;
-            note.note(top, bytes);
+            if let Some(note) = note {
+                note.note(top, bytes);
+            }
             // AcqRel: the note is there before the space is gone; and after a reset, the
             // zeros are there before the space is taken again.
             match self
                 .top
                 .compare_exchange_weak(top, end, Ordering::AcqRel, Ordering::Relaxed)
             {
-                Ok(_) => return Ok(top),
+                Ok(_) => {
+                    if let Some(note) = note {
+                        note.confirm(top);
+                    }
+                    return Ok(top);
+                }
                 Err(moved) => top = moved,
             }
         }
@@ -104,11 +118,11 @@ mod tests {
         let (top, reserved) = (AtomicU64::new(65536), AtomicU64::new(65536));
         let (note, book) = (Reservation::default(), Book::default());
         let free = free(&top, &reserved, 5 << 20);
-        assert_eq!(free.take(8, &note, &book), Ok(65536));
-        assert_eq!(free.take(0, &note, &book), Ok(65544));
-        assert_eq!(free.take(24, &note, &book), Ok(65544));
-        assert_eq!(note.last(), (65544, 24));
-        assert_eq!(free.take(3 << 20, &note, &book), Ok(65568));
+        assert_eq!(free.take(8, Some(&note), &book), Ok(65536));
+        assert_eq!(free.take(0, Some(&note), &book), Ok(65544));
+        assert_eq!(free.take(24, Some(&note), &book), Ok(65544));
+        assert_eq!(note.last(), Some((65544, 24)));
+        assert_eq!(free.take(3 << 20, Some(&note), &book), Ok(65568));
         let reserved = vec![(65536, (2 << 20) - 65536), (2 << 20, 2 << 20)];
         assert_eq!(*book.0.borrow(), reserved);
     }
@@ -124,10 +138,10 @@ mod tests {
                 used: 0,
                 size: 100,
             };
-            assert_eq!(free.take(bytes, &note, &book), Err(full));
+            assert_eq!(free.take(bytes, Some(&note), &book), Err(full));
         }
-        assert_eq!(free.take(96, &note, &book), Ok(65536));
-        assert!(free.take(8, &note, &book).is_err());
+        assert_eq!(free.take(96, Some(&note), &book), Ok(65536));
+        assert!(free.take(8, Some(&note), &book).is_err());
         assert_eq!(top.load(Ordering::Relaxed), 65536 + 96);
     }
 
@@ -137,11 +151,11 @@ mod tests {
         let note = Reservation::default();
         let free = free(&top, &reserved, 1 << 20);
         assert!(free
-            .take(8, &note, &Book(RefCell::default(), true))
+            .take(8, Some(&note), &Book(RefCell::default(), true))
             .is_err());
         assert_eq!(top.load(Ordering::Relaxed), 65536);
-        assert_eq!(note.last(), (0, 0));
-        assert_eq!(free.take(8, &note, &Book::default()), Ok(65536));
+        assert_eq!(note.last(), None);
+        assert_eq!(free.take(8, Some(&note), &Book::default()), Ok(65536));
     }
 
     #[test]
@@ -152,7 +166,7 @@ mod tests {
             top.store(wrong, Ordering::Relaxed);
             let free = free(&top, &reserved, 1 << 20);
             assert!(matches!(
-                free.take(8, &note, &Book::default()),
+                free.take(8, Some(&note), &Book::default()),
                 Err(Error::Refused(_))
             ));
         }

@@ -1,7 +1,8 @@
 //! How a process comes to a heap: it makes one and is the master, or it gets the memory
 //! file's descriptor and takes a worker id.
 
-use crate::counter::Counter;
+use crate::counter::{Early, Range};
+use crate::deaths;
 use crate::error::{Error, Result};
 use crate::heap::{Heap, MASTER};
 use crate::info::{Fixed, Info};
@@ -118,13 +119,14 @@ impl Heap {
     /// Makes a heap, of which this process is the master. Also returns the descriptor that
     /// workers need; programs executed from here on inherit it.
     ///
-    /// `counter` is this process's, which may have handed out numbers already. The size costs
-    /// nothing: only a few pages are reserved here.
+    /// `early` is this process's counter, which may have handed out numbers already, and which
+    /// hands out none once this succeeds. The size costs nothing: only a few pages are reserved
+    /// here.
     ///
     /// # Errors
     /// [`Error::Refused`] for sizes beyond all limits, [`Error::System`] where the system
     /// cannot make or map the file.
-    pub fn create(config: &Config, counter: &Counter) -> Result<(Heap, OwnedFd)> {
+    pub fn create(config: &Config, early: &Early) -> Result<(Heap, OwnedFd)> {
         let layout = config.layout()?;
         let theirs = Memfd::create("hh_shared heap", Inherit::Yes)?;
         let file = Memfd::from_fd(duplicate(theirs.as_fd())?)?;
@@ -147,16 +149,11 @@ impl Heap {
         // Relaxed, all: nobody else has the file.
         info.top.store(layout.heap_start, Ordering::Relaxed);
         info.reserved.store(layout.heap_start, Ordering::Relaxed);
-        info.gc_end.store(layout.heap_start, Ordering::Relaxed);
-        info.counter.store(counter.first_range(), Ordering::Relaxed);
+        info.collector.clear(layout.heap_start);
         let member = Member::take(MASTER, &span.locals()[0].owner)?;
-        counter.clear();
-        let heap = Heap {
-            span,
-            file,
-            member,
-            log_level: config.log_level,
-        };
+        let heap = Heap::new(span, file, member, config.log_level);
+        // Nothing can fail from here on.
+        info.counter.store(early.close(), Ordering::Relaxed);
         Ok((heap, theirs.into()))
     }
 
@@ -194,19 +191,36 @@ impl Heap {
                 (unsafe { Span::new(base, layout) }, Some(base as usize))
             }
         };
-        let member = Member::take(id, &span.locals()[id as usize].owner).inspect_err(|_| {
+        let unmap = || {
             if let Some(base) = fresh {
                 // SAFETY:
                 // - mapped above, of this length, and nothing keeps `span`, which ends here.
                 let _ = unsafe { sys::unmap(base, layout.file_len as usize) };
             }
-        })?;
-        Ok(Heap {
+        };
+        // Acquire: pairs with the compaction's end.
+        if span.info().collector.moving.load(Ordering::Acquire) != 0 {
+            unmap();
+            return Err(Error::refused(
+                "the heap is being compacted; if its master died meanwhile, it is lost",
+            ));
+        }
+        let local = &span.locals()[id as usize];
+        let member = Member::take(id, &local.owner).inspect_err(|_| unmap())?;
+        // Of a predecessor that died.
+        deaths::bury(&span, local);
+        Ok(Heap::new(span, file, member, fixed.log_level))
+    }
+
+    fn new(span: Span, file: Memfd, member: Member, log_level: i64) -> Heap {
+        Heap {
             span,
             file,
             member,
-            log_level: fixed.log_level,
-        })
+            log_level,
+            range: Range::default(),
+            collecting: AtomicU64::new(0),
+        }
     }
 }
 

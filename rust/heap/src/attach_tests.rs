@@ -17,7 +17,7 @@ fn key(n: u64) -> [u8; 8] {
 
 #[test]
 fn a_second_handle_sees_the_first_ones_values() {
-    let (master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let (master, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
     let addr = master.store(b"x", 19).unwrap();
     master.add(&key(1), addr as i64).unwrap();
     let worker = Heap::connect(fd.as_fd(), 2, None).unwrap();
@@ -38,7 +38,7 @@ fn a_second_handle_sees_the_first_ones_values() {
 
 #[test]
 fn worker_ids_are_checked() {
-    let (_master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let (_master, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
     let refused = |id| matches!(Heap::connect(fd.as_fd(), id, None), Err(Error::Refused(_)));
     assert!(refused(0) && refused(-1) && refused(3) && refused(i64::MAX) && refused(i64::MIN));
     let _worker = Heap::connect(fd.as_fd(), 1, None).unwrap();
@@ -50,7 +50,7 @@ fn worker_ids_are_checked() {
 #[test]
 fn a_refused_id_leaves_no_mapping() {
     use std::os::unix::fs::MetadataExt;
-    let (_master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let (_master, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
     let inode = std::fs::File::from(fd.try_clone().unwrap())
         .metadata()
         .unwrap()
@@ -71,7 +71,7 @@ fn a_refused_id_leaves_no_mapping() {
 
 #[test]
 fn a_dead_workers_id_is_free_again() {
-    let (master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let (master, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
     // A process that cannot be: of this number, and another time.
     let owner = &master.span.locals()[1].owner;
     owner.store(crate::process::me() ^ 1, Ordering::Relaxed);
@@ -100,7 +100,7 @@ fn a_file_that_is_no_heap_is_refused() {
 
 #[test]
 fn nobody_changes_the_length_of_a_heap() {
-    let (_master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let (_master, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
     let len = sys::status(fd.as_fd()).unwrap().len;
     for other in [0, len - 4096, len + 4096] {
         let error = sys::set_len(fd.as_fd(), other).unwrap_err();
@@ -111,7 +111,7 @@ fn nobody_changes_the_length_of_a_heap() {
 
 #[test]
 fn a_heap_of_another_length_is_refused() {
-    let (_master, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let (_master, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
     let len = sys::status(fd.as_fd()).unwrap().len;
     let mut first = [0; 4096];
     sys::read_at(fd.as_fd(), &mut first, 0).unwrap();
@@ -156,14 +156,14 @@ fn absurd_configurations_are_refused() {
             ..CONFIG
         },
     ] {
-        let made = Heap::create(&config, &Counter::new());
+        let made = Heap::create(&config, &Early::new());
         assert!(matches!(made, Err(Error::Refused(_))), "{config:?}");
     }
 }
 
 #[test]
 fn a_forked_child_reads_and_must_connect_to_write() {
-    let (heap, fd) = Heap::create(&CONFIG, &Counter::new()).unwrap();
+    let (heap, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
     let addr = heap.store(b"x", 19).unwrap() as i64;
     heap.add(&key(1), addr).unwrap();
     // SAFETY: the child only works on memory of its own and leaves with _exit.

@@ -34,6 +34,11 @@ impl<'a> Chunks<'a> {
         slot & ((1 << self.pow) - 1) == 0
     }
 
+    /// The first slot of the chunk after that of `slot`.
+    pub fn next_chunk(&self, slot: usize) -> usize {
+        ((slot >> self.pow) + 1) << self.pow
+    }
+
     /// Whether the chunk of `slot` has memory behind it.
     pub fn ready(&self, slot: usize) -> bool {
         let chunk = slot >> self.pow;
@@ -61,17 +66,22 @@ impl<'a> Chunks<'a> {
         Ok(())
     }
 
-    /// Has `make_zero` make every chunk zero that has memory behind it; those whose memory it
-    /// doesn't keep have none afterwards. Nobody else may use the table meanwhile.
-    pub fn forget(&self, slots: usize, make_zero: impl Fn(u64, u64) -> bool) {
+    /// Empties the table: has `zero` overwrite every chunk that has memory behind it with zeros,
+    /// and `give_back` its memory. Nobody else may use the table meanwhile.
+    ///
+    /// Killed at any moment, what is left of a chunk is its contents, zeros, or nothing: a chunk
+    /// that counts as having memory has it.
+    pub fn forget(&self, slots: usize, zero: impl Fn(u64, u64), give_back: impl Fn(u64, u64)) {
         let bytes = (slots as u64) << SLOT_POW;
         let step = 1_u64 << (self.pow + SLOT_POW);
         for chunk in 0..bytes.div_ceil(step) {
             let slot = (chunk as usize) << self.pow;
-            let from = chunk * step;
-            if self.ready(slot) && !make_zero(from, bytes.min(from + step)) {
-                // Relaxed: nobody looks.
-                self.bits[chunk as usize / 64].fetch_and(!(1 << (chunk % 64)), Ordering::Relaxed);
+            let (from, to) = (chunk * step, bytes.min((chunk + 1) * step));
+            if self.ready(slot) {
+                zero(from, to);
+                // Release: pairs with the Acquire in `ready`.
+                self.bits[chunk as usize / 64].fetch_and(!(1 << (chunk % 64)), Ordering::Release);
+                give_back(from, to);
             }
         }
     }

@@ -19,14 +19,19 @@ pub const MAX_INPUT: usize = 0x7e00_0000;
 /// LZ4 cannot shrink bytes by more than this factor.
 const MAX_RATIO: u64 = 255;
 
+/// The error that this process has no memory for `len` bytes.
+pub(crate) fn out_of_memory(len: usize) -> Error {
+    Error::OutOfMemory {
+        why: format!("a buffer of {len} bytes"),
+    }
+}
+
 /// A buffer of `len` zeros, or an error where there is no memory for it.
 pub(crate) fn buffer(len: usize) -> Result<Vec<u8>> {
     let mut buffer = Vec::new();
     buffer
         .try_reserve_exact(len)
-        .map_err(|_| Error::OutOfMemory {
-            why: format!("a buffer of {len} bytes"),
-        })?;
+        .map_err(|_| out_of_memory(len))?;
     buffer.resize(len, 0);
     Ok(buffer)
 }

@@ -6,16 +6,16 @@
 
 use crate::attach::Member;
 use crate::backing::Backing;
-use crate::counter::Counter;
+use crate::collector::{Collector, Phase};
+use crate::counter::Range;
 use crate::error::{Error, Result};
-use crate::info::Phase;
 use crate::layout::Layout;
 use crate::locals::{Local, TableStats};
 use crate::object::Header;
 use crate::span::Span;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::table::Hash;
-use crate::{alloc, memory, process};
+use crate::{alloc, lanes, memory, process};
 use hh_region::Memfd;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -30,6 +30,10 @@ pub struct Heap {
     pub(crate) file: Memfd,
     pub(crate) member: Member,
     pub(crate) log_level: i64,
+    /// This process's place in the heap's numbers.
+    pub(crate) range: Range,
+    /// 1 while a thread of this process collects.
+    pub(crate) collecting: AtomicU64,
 }
 
 impl Backing for Heap {
@@ -92,7 +96,7 @@ impl Heap {
         }
     }
 
-    fn local(&self) -> Result<&Local> {
+    pub(crate) fn local(&self) -> Result<&Local> {
         let id = self.worker()?;
         // Cannot fail: ids are checked when they are taken.
         let missing = || Error::refused(format!("there is no worker {id}"));
@@ -115,7 +119,9 @@ impl Heap {
 
     /// Takes `bytes` bytes, a multiple of 8.
     pub(crate) fn take(&self, bytes: u64) -> Result<u64> {
-        self.free().take(bytes, &self.local()?.reservation, self)
+        let notes = &self.local()?.reservations;
+        let note = lanes::next_note().and_then(|note| notes.get(note));
+        self.free().take(bytes, note, self)
     }
 
     /// Reserves `words` words, all zero, for objects that the caller will write there, from
@@ -143,27 +149,9 @@ impl Heap {
         Ok(header)
     }
 
-    /// Stores the object at `addr` under `key` unless there is one; which it is afterwards.
-    pub fn add(&self, key: &[u8], addr: i64) -> Result<u64> {
-        let key = Hash::from_key(key)?;
-        self.header_at(addr)?;
-        self.span
-            .table()
-            .add(key, addr as u64, &self.local()?.tally, self)
-    }
-
     /// The address stored under `key`, or 0.
     pub fn get(&self, key: &[u8]) -> Result<u64> {
         Ok(self.span.table().get(Hash::from_key(key)?))
-    }
-
-    /// Takes away what is stored under `key`. The master's.
-    pub fn remove(&self, key: &[u8]) -> Result<()> {
-        self.master()?;
-        self.span
-            .table()
-            .remove(Hash::from_key(key)?, &self.local()?.tally);
-        Ok(())
     }
 
     /// What there is in the table.
@@ -182,17 +170,22 @@ impl Heap {
         stats
     }
 
-    fn top(&self) -> u64 {
+    /// The state of a collection.
+    pub(crate) fn collector(&self) -> &Collector {
+        &self.span.info().collector
+    }
+
+    pub(crate) fn top(&self) -> u64 {
         let Layout {
             heap_start,
             heap_end,
             ..
         } = *self.layout();
-        // Relaxed: a figure.
+        // Acquire: pairs with the exchange in `alloc.rs`.
         self.span
             .info()
             .top
-            .load(Ordering::Relaxed)
+            .load(Ordering::Acquire)
             .clamp(heap_start, heap_end)
     }
 
@@ -205,18 +198,18 @@ impl Heap {
     pub fn new_bytes(&self) -> u64 {
         // Relaxed: a figure.
         self.top()
-            .saturating_sub(self.span.info().gc_end.load(Ordering::Relaxed))
+            .saturating_sub(self.collector().gc_end.load(Ordering::Relaxed))
     }
 
     /// Bytes that the last sweep found free.
     pub fn free_bytes(&self) -> u64 {
         // Relaxed: a figure.
-        self.span.info().free_bytes.load(Ordering::Relaxed)
+        self.collector().free_bytes.load(Ordering::Relaxed)
     }
 
     /// What the collector is doing.
     pub fn phase(&self) -> Phase {
-        self.span.info().phase()
+        self.collector().phase()
     }
 
     /// What init was told.
@@ -239,8 +232,9 @@ impl Heap {
     }
 
     /// The next number that no process has had.
-    pub fn count(&self, counter: &Counter) -> u64 {
-        counter.next(&self.span.info().counter, process::generation())
+    pub fn count(&self) -> u64 {
+        self.range
+            .next(&self.span.info().counter, process::generation())
     }
 
     /// Asks workers to stop, or takes that back. The master's.

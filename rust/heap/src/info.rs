@@ -3,14 +3,15 @@
 //! Only their places and meanings are here; who may change a word, and how, is told where
 //! it is changed. Words that are written often stand 128 bytes from all others.
 
+use crate::collector::Collector;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::AtomicU64;
 use crate::table::Probe;
 use core::mem::{offset_of, size_of};
 
 /// `hh_heap` and a version: another layout of the file gets another number.
-const MAGIC: u64 = u64::from_ne_bytes(*b"hh_heap\x01");
+const MAGIC: u64 = u64::from_ne_bytes(*b"hh_heap\x02");
 
 /// What init was asked for. Never changes; the layout follows from it.
 #[repr(C)]
@@ -107,18 +108,6 @@ impl Fixed {
     }
 }
 
-/// What the collector is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Phase {
-    /// Nothing.
-    Idle = 0,
-    /// Finding what is reachable.
-    Mark = 1,
-    /// Freeing the rest.
-    Sweep = 2,
-}
-
 /// The first page.
 #[repr(C)]
 #[derive(Debug)]
@@ -130,19 +119,13 @@ pub struct Info {
     // Read by everyone all the time, written seldom.
     /// 1 while the master asks workers to stop.
     pub cancel: AtomicU64,
-    /// A [`Phase`]. The collector is a later chapter: Idle until then.
-    pub phase: AtomicU64,
-    /// Where the top was when the current collection began: what is above counts as live.
-    pub gc_end: AtomicU64,
-    /// Bytes that the sweep found free.
-    pub free_bytes: AtomicU64,
     /// Entities written by the running transaction have a version of at least this.
     pub next_version: AtomicU64,
     /// How far a key can be from its home in the table.
     pub probe: Probe,
     /// The address up to which the heap's pages are reserved.
     pub reserved: AtomicU64,
-    _pad1: [u64; 8],
+    _pad1: [u64; 11],
 
     /// The heap's top: the address of the next object.
     pub top: AtomicU64,
@@ -152,9 +135,8 @@ pub struct Info {
     pub counter: AtomicU64,
     _pad3: [u64; 15],
 
-    /// Entries on the mark stack.
-    pub mark_top: AtomicU64,
-    _pad4: [u64; 15],
+    /// Where a collection stands.
+    pub collector: Collector,
 }
 
 #[cfg(not(loom))]
@@ -164,21 +146,9 @@ const _: () = {
     assert!(offset_of!(Info, cancel) == 128);
     assert!(offset_of!(Info, top) == 256);
     assert!(offset_of!(Info, counter) == 384);
-    assert!(offset_of!(Info, mark_top) == 512);
-    assert!(size_of::<Info>() == 640);
+    assert!(offset_of!(Info, collector) == 512);
+    assert!(size_of::<Info>() == 896);
 };
-
-impl Info {
-    /// What the collector is doing.
-    pub fn phase(&self) -> Phase {
-        // Acquire: pairs with the collector's change of phase.
-        match self.phase.load(Ordering::Acquire) {
-            1 => Phase::Mark,
-            2 => Phase::Sweep,
-            _ => Phase::Idle,
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

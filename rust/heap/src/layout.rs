@@ -9,7 +9,8 @@
 //! +---------------+
 //! | chunk map     |  one bit per chunk of the table: are its pages reserved (chunks.rs)
 //! +---------------+
-//! | mark stack    |  room for 2^25 addresses; no page is used before the first collection
+//! | mark stack    |  room for 2^25 addresses, the second half of it for the barrier's log
+//! |               |  (cycle.rs, barrier.rs); no page is used before the first collection
 //! +---------------+  a multiple of 2 MiB; *addresses are byte offsets from here*
 //! | table         |  2^table_pow slots of 16 bytes: hash, address (table.rs)
 //! +---------------+  heap_start, a multiple of 64 KiB: no address of an object is 0
@@ -37,7 +38,7 @@ const UNIT: u64 = 64 << 10;
 /// The size of a huge page, and the step in which heap pages are reserved.
 pub const STEP: u64 = 2 << 20;
 
-/// How many addresses the mark stack has room for.
+/// How many addresses the mark stack and the log have room for together.
 pub const MARK_STACK_LEN: u64 = 1 << 25;
 
 /// The largest power a table can be made with: a table of 1 TiB.

@@ -5,16 +5,31 @@
 //! may at once, and the process may be killed between any two writes: so all are atomic and
 //! none needs another to be right.
 
+use crate::barrier::Changes;
 use crate::sync::{AtomicU64, Ordering};
 #[cfg(not(loom))]
 use core::mem::{offset_of, size_of};
 
-/// The piece of heap that a process is about to reserve, or reserved last.
+/// How many threads of a process can note what they reserve. Those beyond note nothing: what a
+/// kill leaves of theirs is reclaimed by compaction only, and what they have made but not yet
+/// published isn't kept by a collection.
+pub(crate) const LANES: usize = 7;
+
+/// How many notes a thread has: it uses them in turn.
+pub(crate) const NOTES: usize = 2;
+
+/// Set in a noted address once the space is ours.
+const TAKEN: u64 = 1;
+
+/// Set in a noted address once what was made there has been published.
+const PUBLISHED: u64 = 2;
+
+/// A piece of heap that a thread is about to reserve, or reserved lately. Each thread has its own.
 ///
-/// Written before the heap's top is moved: when a worker is killed between that and the
-/// first header, this tells whose the hole is. It is a note, not a proof: another process
-/// may have been faster, and another domain of this one may have overwritten it. What
-/// makes the heap walkable without it is that a hole is all zeros.
+/// Written before the heap's top is moved, and confirmed after: when its process is killed before
+/// it has filled the space, this tells what can be reclaimed (`deaths.rs`). It also keeps
+/// what was made there alive until it is published (`mark.rs`). Killed before it
+/// confirmed, the space may be somebody else's: then it tells nothing.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Reservation {
@@ -25,18 +40,56 @@ pub struct Reservation {
 impl Reservation {
     /// Notes that `bytes` bytes at `addr` are about to be taken.
     pub fn note(&self, addr: u64, bytes: u64) {
-        // Relaxed: read for the dead only, or for display.
-        self.addr.store(addr, Ordering::Relaxed);
-        self.bytes.store(bytes, Ordering::Relaxed);
+        // Never an address with another note's length. Release: pairs with `last`; also, what was
+        // done with the space noted before is seen by whoever finds that note gone.
+        self.addr.store(0, Ordering::Release);
+        self.bytes.store(bytes, Ordering::Release);
+        self.addr.store(addr, Ordering::Release);
     }
 
-    /// What was noted last: address and bytes; (0, 0) if nothing ever was.
-    pub fn last(&self) -> (u64, u64) {
-        // Relaxed: see `note`.
-        (
-            self.addr.load(Ordering::Relaxed),
-            self.bytes.load(Ordering::Relaxed),
-        )
+    /// Notes that what was noted was taken.
+    pub fn confirm(&self, addr: u64) {
+        // Release: pairs with `last`.
+        self.addr.store(addr | TAKEN, Ordering::Release);
+    }
+
+    /// Notes that what was made at `addr`, which [`Reservation::unpublished`] told, was published.
+    pub fn publish(&self, addr: u64) {
+        // Release: whoever finds it published finds it where it was published.
+        self.addr.store(addr | TAKEN | PUBLISHED, Ordering::Release);
+    }
+
+    fn read(&self, flags: u64) -> Option<(u64, u64)> {
+        // Acquire, all: pair with `note`, `confirm`, `publish`. The address is read twice, as
+        // another note may be written meanwhile.
+        let addr = self.addr.load(Ordering::Acquire);
+        let bytes = self.bytes.load(Ordering::Acquire);
+        (addr & flags == TAKEN && self.addr.load(Ordering::Acquire) == addr)
+            .then_some((addr & !(TAKEN | PUBLISHED), bytes))
+    }
+
+    /// What was taken last: address and bytes.
+    pub fn last(&self) -> Option<(u64, u64)> {
+        self.read(TAKEN)
+    }
+
+    /// What was taken last, unless it was published.
+    pub fn unpublished(&self) -> Option<(u64, u64)> {
+        self.read(TAKEN | PUBLISHED)
+    }
+
+    /// Forgets what was noted.
+    pub fn clear(&self) {
+        // Release: as in `note`.
+        self.addr.store(0, Ordering::Release);
+    }
+
+    /// Takes what was taken last away from a process that died: one caller gets it.
+    pub fn seize(&self) -> Option<(u64, u64)> {
+        let last = self.last();
+        // AcqRel: of several, one finds the address.
+        let addr = self.addr.swap(0, Ordering::AcqRel);
+        last.filter(|(at, _)| addr & !(TAKEN | PUBLISHED) == *at)
     }
 }
 
@@ -116,9 +169,11 @@ impl Tally {
 pub struct Local {
     /// The process that has this worker id (a word of `process.rs`); 0 for none yet.
     pub owner: AtomicU64,
-    /// What it is reserving.
-    pub reservation: Reservation,
-    _pad0: [u64; 13],
+    /// The addresses that its threads are changing.
+    pub changes: Changes,
+    /// What its threads are reserving.
+    pub reservations: [Reservation; LANES * NOTES],
+    _pad0: u64,
     /// What it did to the table.
     pub tally: Tally,
     _pad1: [u64; 12],
@@ -127,6 +182,6 @@ pub struct Local {
 #[cfg(not(loom))]
 const _: () = {
     assert!(offset_of!(Local, owner) == 0);
-    assert!(offset_of!(Local, tally) == 128);
-    assert!(size_of::<Local>() == 256);
+    assert!(offset_of!(Local, tally) == 256);
+    assert!(size_of::<Local>() == 384);
 };

@@ -15,6 +15,9 @@
 //! count the header. The capacity is what the serialised bytes need once decompressed.
 //! Tag 0 is an entity; tags below 13 hold addresses; 13 is a string.
 
+/// The tag of an entity.
+pub const ENTITY: u64 = 0;
+
 /// Objects with this tag and above hold no addresses; this one is a string.
 pub const STRING: u64 = 13;
 
@@ -38,6 +41,11 @@ pub enum Colour {
     Black,
 }
 
+impl Colour {
+    /// The bits of each.
+    const BITS: [u64; 3] = [0b01, 0b10, 0b11];
+}
+
 /// A header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header(u64);
@@ -54,6 +62,17 @@ impl Header {
             && words <= MAX_SERIALISED_WORDS
             && capacity <= MAX_SERIALISED_WORDS)
             .then_some(Header(words << 36 | capacity << 8 | tag << 2 | 1))
+    }
+
+    /// The header of `bytes` bytes of free space, itself included: a multiple of 8, not 0.
+    pub(crate) fn free(bytes: u64) -> Header {
+        debug_assert!(bytes >= 8 && bytes % 8 == 0);
+        Header((bytes / 8 - 1) << 8 | Colour::BITS[1])
+    }
+
+    /// The header of the same object in another colour.
+    pub(crate) fn coloured(self, colour: Colour) -> Header {
+        Header(self.0 & !3 | Colour::BITS[colour as usize])
     }
 
     /// A word read from the heap as a header; `None` if it cannot be one.

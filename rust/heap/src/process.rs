@@ -2,6 +2,7 @@
 
 use hh_region::sync::process::{AtomicU64, Ordering};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Once;
 
 /// How many forks lie between this process and the first that asked.
@@ -29,34 +30,80 @@ pub(crate) fn watch_forks() {
     });
 }
 
-/// This process, as a word that no other process at any time on this machine has, or hardly:
-/// its number, and when it began.
+/// Bits of a process number: what Linux allows at most.
+const PID_BITS: u32 = 22;
+
+/// Bits of the number of a space of process numbers (a pid namespace).
+const SPACE_BITS: u32 = 16;
+
+/// This process, as a word that no other process at any time on this machine has, or hardly: its
+/// number, which numbers those are, and when it began. Never 0.
+///
+/// ```text
+/// | process number, 22 bits | its pid namespace, 16 bits | when it began, 26 bits |
+/// ```
 pub(crate) fn me() -> u64 {
     let pid = std::process::id();
-    word(pid, began("self").unwrap_or(0))
+    word(pid, space(), began("self").unwrap_or(0))
 }
 
-fn word(pid: u32, began: u64) -> u64 {
-    u64::from(pid) << 32 | began & 0xffff_ffff
+fn word(pid: u32, space: u64, began: u64) -> u64 {
+    let began_bits = 64 - PID_BITS - SPACE_BITS;
+    u64::from(pid) << (64 - PID_BITS)
+        | (space & ((1 << SPACE_BITS) - 1)) << began_bits
+        | began & ((1 << began_bits) - 1)
 }
 
 /// The process number in a word of [`me`].
 pub(crate) fn pid(word: u64) -> u32 {
-    (word >> 32) as u32
+    (word >> (64 - PID_BITS)) as u32
 }
 
-/// Whether the process of a word of [`me`] still runs. A process that died and wasn't
-/// waited for doesn't. Where `/proc` isn't mounted, every process counts as running.
+/// Whether a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It does.
+    Runs,
+    /// It doesn't; perhaps it wasn't waited for yet.
+    Dead,
+    /// That cannot be told: `/proc` isn't mounted, or shows other processes' numbers, or it is the
+    /// process of another container.
+    Unknown,
+}
+
+/// Whether the process of a word of [`me`] runs.
+pub(crate) fn state(owner: u64) -> State {
+    state_from(owner, space())
+}
+
+/// Whether the process of a word of [`me`] may still run.
 pub(crate) fn alive(owner: u64) -> bool {
-    if began("self").is_none() {
-        return true;
-    }
-    began(&pid(owner).to_string()).is_some_and(|began| word(pid(owner), began) == owner)
+    state(owner) != State::Dead
 }
 
-/// When a running process began, in clock ticks since the system did.
+fn state_from(owner: u64, space: u64) -> State {
+    let pid = pid(owner);
+    if began("self").is_none() || word(pid, space, owner) != owner {
+        return State::Unknown;
+    }
+    match began(&pid.to_string()) {
+        Some(began) if word(pid, space, began) == owner => State::Runs,
+        _ => State::Dead,
+    }
+}
+
+/// Which numbers this process's is one of: those of a container mean other processes elsewhere.
+fn space() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |file| file.ino())
+}
+
+/// When a running process began, in clock ticks since the system did. `None` if none has this
+/// number, or `/proc` speaks of other numbers than ours.
 fn began(pid: &str) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    if pid == "self" && stat.split(' ').next()?.parse() != Ok(std::process::id()) {
+        return None;
+    }
     // The second field is the program's name in parentheses, which may contain anything.
     let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
     if matches!(fields.next(), Some("Z" | "X" | "x")) {
@@ -80,13 +127,24 @@ mod tests {
         assert!(!alive(me() ^ 1));
     }
 
+    // A worker in a container has a number that here is nobody's, or somebody else's: its id was
+    // given away while it lived.
+    #[test]
+    fn of_another_containers_process_nothing_is_known() {
+        let theirs = word(4_000_000, space() ^ 1, 1);
+        assert_eq!(state(theirs), State::Unknown);
+        assert!(alive(theirs));
+        assert_eq!(state_from(theirs, space() ^ 1), State::Dead);
+    }
+
     #[test]
     fn a_dead_child_does_not_even_before_it_is_waited_for() {
         let mut child = std::process::Command::new("sleep")
             .arg("1000")
             .spawn()
             .unwrap();
-        let owner = word(child.id(), began(&child.id().to_string()).unwrap());
+        let began = began(&child.id().to_string()).unwrap();
+        let owner = word(child.id(), space(), began);
         assert!(alive(owner));
         child.kill().unwrap();
         // SAFETY: all zeros is a value of it.

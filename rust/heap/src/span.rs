@@ -8,7 +8,7 @@
 use crate::chunks::Chunks;
 use crate::error::{Error, Result};
 use crate::info::Info;
-use crate::layout::Layout;
+use crate::layout::{Layout, MARK_STACK_LEN};
 use crate::locals::Local;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::{Slot, Table};
@@ -99,7 +99,7 @@ impl Span {
     }
 
     /// The first address above what may be written: it is allocated below it.
-    fn writable(&self) -> u64 {
+    pub(crate) fn writable(&self) -> u64 {
         // Acquire: pairs with the exchange in `alloc.rs`.
         self.info().top.load(Ordering::Acquire).min(self.readable())
     }
@@ -120,6 +120,38 @@ impl Span {
     /// The pointer for an address that `check` accepted.
     fn ptr<T>(&self, addr: u64) -> *mut T {
         self.at(self.layout.table + addr)
+    }
+
+    /// All words of the heap below `limit`, of which those at and above the heap's reserved part
+    /// are left out. The first stands at the heap's start.
+    pub(crate) fn words(&self, limit: u64) -> &[AtomicU64] {
+        let start = self.layout.heap_start;
+        let end = limit.min(self.readable()).max(start);
+        // SAFETY:
+        // - the heap up to `readable` is within the mapping, on reserved pages; it begins at a
+        //   multiple of 8, and all access to single words is atomic.
+        unsafe { core::slice::from_raw_parts(self.ptr(start), ((end - start) / 8) as usize) }
+    }
+
+    /// The mark stack's words (the first half of its room) and the barrier's log (the second). Their
+    /// pages are reserved before they are touched: `cycle.rs` sees to that.
+    pub(crate) fn stack_and_log(&self) -> (&[AtomicU64], &[AtomicU64]) {
+        let half = MARK_STACK_LEN as usize / 2;
+        // SAFETY:
+        // - `Layout` gives the two this place and size; all access is atomic.
+        let both: &[AtomicU64] =
+            unsafe { core::slice::from_raw_parts(self.at(self.layout.mark_stack), 2 * half) };
+        both.split_at(half)
+    }
+
+    /// Moves `len` bytes from address `from` down to `to`. Both are within the heap, on reserved
+    /// pages; nobody else uses it meanwhile.
+    pub(crate) fn slide(&self, from: u64, to: u64, len: u64) {
+        debug_assert!(self.layout.heap_start <= to && to <= from);
+        debug_assert!(from + len <= self.layout.heap_end);
+        // SAFETY:
+        // - both spans are within the mapping, on reserved pages, by this function's contract.
+        unsafe { ptr::copy(self.ptr::<u8>(from), self.ptr::<u8>(to), len as usize) };
     }
 
     fn word(&self, addr: i64, limit: u64) -> Result<&AtomicU64> {

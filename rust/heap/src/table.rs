@@ -29,9 +29,9 @@ const INSTEAD_OF_ZERO: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug, Default)]
 pub struct Slot {
     /// The key's hash; 0 in a slot that was never taken.
-    hash: AtomicU64,
+    pub(crate) hash: AtomicU64,
     /// The value's address; 0 for none.
-    addr: AtomicU64,
+    pub(crate) addr: AtomicU64,
 }
 
 /// How far a key can be from its home.
@@ -69,8 +69,8 @@ impl Hash {
 /// The table.
 #[derive(Debug, Clone, Copy)]
 pub struct Table<'a> {
-    slots: &'a [Slot],
-    chunks: Chunks<'a>,
+    pub(crate) slots: &'a [Slot],
+    pub(crate) chunks: Chunks<'a>,
     probe: &'a Probe,
 }
 
@@ -172,8 +172,9 @@ impl<'a> Table<'a> {
                 let (stored, took_addr) = match slot.addr.compare_exchange(
                     0,
                     addr,
-                    // Release: publishes the object's words; pairs with `get`.
-                    Ordering::AcqRel,
+                    // Release: publishes the object's words; pairs with `get`. SeqCst: what the
+                    // marker doesn't find here finds it marking (`Heap::add`).
+                    Ordering::SeqCst,
                     // Acquire: the winner's object may be read by us now.
                     Ordering::Acquire,
                 ) {
@@ -200,21 +201,33 @@ impl<'a> Table<'a> {
         self.probe.full.load(Ordering::Relaxed) != 0
     }
 
-    /// Takes away what is stored under `key` and returns it; 0 if there was nothing.
-    pub fn remove(&self, key: Hash, tally: &Tally) -> u64 {
+    /// Takes away what is stored under `key` and returns it; 0 if there was nothing. `shade` gets
+    /// the address before it is gone, and perhaps others that were there.
+    pub fn remove(&self, key: Hash, tally: &Tally, shade: impl Fn(u64)) -> u64 {
         let Some(slot) = self.find(key) else { return 0 };
-        // AcqRel: as in `add`; the next to add here comes after us.
-        let old = slot.addr.swap(0, Ordering::AcqRel);
-        if old != 0 {
-            tally.removed();
+        // Acquire: as in `get`.
+        let mut old = slot.addr.load(Ordering::Acquire);
+        while old != 0 {
+            shade(old);
+            // AcqRel: as in `add`; the next to add here comes after us.
+            match slot
+                .addr
+                .compare_exchange(old, 0, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => {
+                    tally.removed();
+                    break;
+                }
+                Err(other) => old = other,
+            }
         }
         old
     }
 
-    /// Empties the table. `make_zero` gets the addresses where a chunk in use begins and ends;
-    /// it makes all between zero, and says whether the memory stays reserved.
-    pub fn forget(&self, make_zero: impl Fn(u64, u64) -> bool) {
-        self.chunks.forget(self.slots.len(), make_zero);
+    /// Empties the table: has `zero` make the addresses zero from where a chunk in use begins to
+    /// where it ends, and `give_back` their memory.
+    pub fn forget(&self, zero: impl Fn(u64, u64), give_back: impl Fn(u64, u64)) {
+        self.chunks.forget(self.slots.len(), zero, give_back);
         // Relaxed: nobody else uses the table meanwhile.
         self.probe.furthest.store(0, Ordering::Relaxed);
         self.probe.full.store(0, Ordering::Relaxed);
@@ -269,8 +282,8 @@ mod tests {
             assert_eq!(table.add(*key, addr, &parts.tally, &NoBacking), Ok(addr));
             assert_eq!(table.add(*key, 8000, &parts.tally, &NoBacking), Ok(addr));
         }
-        assert_eq!(table.remove(keys[3], &parts.tally), 32);
-        assert_eq!(table.remove(keys[3], &parts.tally), 0);
+        assert_eq!(table.remove(keys[3], &parts.tally, |_| ()), 32);
+        assert_eq!(table.remove(keys[3], &parts.tally, |_| ()), 0);
         assert_eq!(table.get(keys[3]), 0);
         assert_eq!(table.get(keys[9]), 80);
         let mut stats = TableStats::default();

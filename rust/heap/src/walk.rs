@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::object::Header;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// What stands at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,25 @@ pub enum Piece {
         /// A worker that noted a reservation in it: the one that died, or one that was slower.
         worker: Option<u64>,
     },
+}
+
+/// Where the zeros that begin at word `from` end, at most at word `to`: there an object begins.
+///
+/// Others may be filling what is zero. Whoever writes a header writes it before what follows: so
+/// the first word that isn't zero is a header, if all before it still are zero afterwards.
+pub(crate) fn hole_end(words: &[AtomicU64], from: usize, to: usize) -> usize {
+    let mut end = to.min(words.len());
+    while let Some(zeros) = words.get(from..end) {
+        // Acquire: pairs with the writer's order of words.
+        match zeros
+            .iter()
+            .position(|word| word.load(Ordering::Acquire) != 0)
+        {
+            Some(len) => end = from + len,
+            None => break,
+        }
+    }
+    end.max(from)
 }
 
 /// An iterator over the pieces of a heap up to where its top was at the start; it ends after
@@ -64,9 +83,14 @@ impl Walk<'_> {
 
     fn piece(&mut self) -> Result<Piece> {
         let addr = self.at;
-        let word = self.word(addr)?;
+        let mut word = self.word(addr)?;
         if word == 0 {
-            return self.hole();
+            let hole = self.hole()?;
+            if self.at > addr {
+                return Ok(hole);
+            }
+            // Filled just now.
+            word = self.word(addr)?;
         }
         match Header::from_word(word) {
             Some(header) if header.bytes() <= self.end - addr => {
@@ -82,16 +106,15 @@ impl Walk<'_> {
 
     fn hole(&mut self) -> Result<Piece> {
         let addr = self.at;
-        while self.at < self.end && self.word(self.at)? == 0 {
-            self.at += 8;
-        }
-        let noted = |(at, bytes)| bytes > 0 && (addr..self.at).contains(&at);
-        let worker = self
-            .heap
-            .span()
-            .locals()
-            .iter()
-            .position(|local| noted(local.reservation.last()));
+        let start = self.heap.layout().heap_start;
+        let words = self.heap.span().words(self.end);
+        let (from, to) = ((addr - start) / 8, (self.end - start) / 8);
+        self.at = start + 8 * hole_end(words, from as usize, to as usize) as u64;
+        let noted = |(at, bytes)| bytes > 0 && at < self.at && addr < at + bytes;
+        let worker = self.heap.span().locals().iter().position(|local| {
+            let notes = local.reservations.iter();
+            notes.filter_map(|note| note.last()).any(noted)
+        });
         let worker = worker.map(|id| id as u64);
         Ok(Piece::Hole {
             addr,

@@ -11,11 +11,13 @@
 mod attach;
 mod cells;
 mod figures;
+mod gc;
 mod objects;
+mod snapshot;
 mod table;
 
 use crate::raise::{Exn, Payload};
-use hh_heap::counter::Counter;
+use hh_heap::counter::Early;
 use hh_heap::{Error, Heap};
 use hh_region::sync::process::{AtomicBool, AtomicPtr, Ordering};
 use std::ffi::CStr;
@@ -24,8 +26,8 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 /// This process's heap. Never freed: OCaml holds views of it.
 static HEAP: AtomicPtr<Heap> = AtomicPtr::new(std::ptr::null_mut());
 
-/// This process's place in the shared counter, also before there is a heap.
-static COUNTER: Counter = Counter::new();
+/// This process's numbers before there is a heap.
+static COUNTER: Early = Early::new();
 
 /// Whether this process stops when workers are asked to.
 static CAN_STOP: AtomicBool = AtomicBool::new(true);

@@ -42,6 +42,15 @@ external compare_exchange :
   = "hh_compare_exchange_byte" "hh_compare_exchange"
 [@@noalloc]
 
+external compare_modify_addr : weak:bool -> addr -> addr -> (int64[@unboxed]) -> bool
+  = "hh_compare_modify_addr_byte" "hh_compare_modify_addr"
+
+external entity_advance : addr -> addr -> unit = "hh_entity_advance"
+external entity_read_version : addr -> int = "hh_entity_read_version" [@@noalloc]
+external start_cycle : unit -> unit = "hh_start_cycle"
+external mark_slice : int -> int = "hh_mark_slice"
+external sweep_slice : int -> int = "hh_sweep_slice"
+external hh_compact : unit -> unit = "hh_compact"
 external next_version : unit -> int = "hh_next_version" [@@noalloc]
 
 (* A string object, as Flow's chunk interface writes it. *)
@@ -51,3 +60,15 @@ let string_object s =
   store_release addr (Int64.of_int ((words lsl 8) lor (13 lsl 2) lor 1));
   write_string (addr + 8) s;
   addr
+
+(* An object whose fields are addresses, or odd numbers. *)
+let record ?(tag = 3) fields =
+  let addr = alloc (List.length fields + 1) in
+  let header = (List.length fields lsl 8) lor (tag lsl 2) lor 1 in
+  store_release addr (Int64.of_int header);
+  let store i field = store_release (addr + (8 * (i + 1))) (Int64.of_int field) in
+  List.iteri store fields;
+  addr
+
+let field addr n = Int64.to_int (load_acquire (addr + (8 * (n + 1))))
+let entity data = record ~tag:0 [ data; 0; next_version () ]

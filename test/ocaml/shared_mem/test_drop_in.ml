@@ -68,6 +68,18 @@ external resume_workers : unit -> unit = "hh_resume_workers"
 external check_should_cancel : unit -> unit = "hh_check_should_cancel"
 external set_can_worker_stop : bool -> unit = "hh_set_can_worker_stop"
 external get_can_worker_stop : unit -> bool = "hh_get_can_worker_stop"
+external start_cycle : unit -> unit = "hh_start_cycle"
+external mark_slice : int -> int = "hh_mark_slice"
+external sweep_slice : int -> int = "hh_sweep_slice"
+external hh_compact : unit -> unit = "hh_compact"
+external hh_save_heap : Unix.file_descr -> unit = "hh_save_heap"
+external hh_load_heap : Unix.file_descr -> unit = "hh_load_heap"
+
+external compare_modify_addr : weak:bool -> _ addr -> _ addr -> (int64[@unboxed]) -> bool
+  = "hh_compare_modify_addr_byte" "hh_compare_modify_addr"
+
+external get_entity_version_acquire : _ addr -> int = "hh_entity_read_version" [@@noalloc]
+external hh_entity_advance : 'a addr -> 'k addr -> unit = "hh_entity_advance"
 
 let register () =
   Callback.register_exception "out_of_shared_memory" Out_of_shared_memory;
@@ -155,6 +167,48 @@ let everything () =
   check_int "empty" 0 (heap_size ());
   check_bool "empty" false (hh_mem (key "hello"))
 
+(* An entity and a collection, as the original's modules go about them. *)
+let collected () =
+  register ();
+  let heap, _ = init config ~num_workers:0 in
+  let key = Digest.string "entity" in
+  let foo, bar = (write_string heap "foo", write_string heap "bar") in
+  let entity = alloc 4 in
+  List.iteri
+    (fun i word -> buf_write_int64 heap (entity + (8 * i)) (Int64.of_int word))
+    [ (3 lsl 8) lor 1; foo; 0; get_next_version () ];
+  check_int "add" entity (hh_add key entity);
+  commit_transaction ();
+  hh_entity_advance entity bar;
+  check_int "advanced" 3 (get_entity_version_acquire entity);
+  let collect () =
+    start_cycle ();
+    check_bool "marking" true (gc_phase () = Phase_mark);
+    check_bool "left" true (mark_slice max_int > 0);
+    check_bool "sweeping" true (gc_phase () = Phase_sweep);
+    check_bool "left" true (sweep_slice max_int > 0);
+    check_bool "idle" true (gc_phase () = Phase_idle)
+  in
+  commit_transaction ();
+  collect ();
+  check_int "foo is free" 16 (free_size ());
+  hh_compact ();
+  check_int "size" 48 (heap_size ());
+  let entity = hh_get key in
+  let value () = Int64.to_int (buf_read_int64 heap (entity + 8)) in
+  check_string "bar" "bar" (read_string heap (value ()));
+  let name, channel = Filename.open_temp_file "hh_shared" "" in
+  let fd = Unix.openfile name [ O_RDWR ] 0 in
+  close_out channel;
+  Sys.remove name;
+  hh_save_heap fd;
+  check_bool "overwritten" true
+    (compare_modify_addr ~weak:false (entity + 8) (value ()) 0L);
+  check_int "nothing" 0 (value ());
+  ignore (Unix.lseek fd 0 SEEK_SET);
+  hh_load_heap fd;
+  check_string "bar again" "bar" (read_string heap (value ()))
+
 (* Without the exceptions, a refusal is a plain one that says the same. *)
 let unregistered () =
   ignore (init config ~num_workers:0);
@@ -173,6 +227,7 @@ let () =
       ( "externals",
         [
           test "everything" (fun () -> alone everything);
+          test "a collection" (fun () -> alone collected);
           test "unregistered exceptions" (fun () -> alone unregistered);
         ] );
     ]

@@ -32,6 +32,14 @@ let before_init () =
       no "resume" SharedMem.WorkerCancel.resume_workers;
       no "check" SharedMem.WorkerCancel.check_should_cancel;
       no "table" (fun () -> Ints.get "x");
+      no "start_cycle" Prim.start_cycle;
+      no "mark_slice" (fun () -> Prim.mark_slice 1);
+      no "sweep_slice" (fun () -> Prim.sweep_slice 1);
+      no "compact" Prim.hh_compact;
+      no "collect_slice" (fun () -> SharedMem.collect_slice 1);
+      no "worker_died" (fun () -> SharedMem.worker_died ~worker_id:1);
+      no "entity_advance" (fun () -> Prim.entity_advance 8 8);
+      no "modify" (fun () -> Prim.compare_modify_addr ~weak:false 8 0 1L);
       (* These work, or do nothing. *)
       check_int "next_version" 0 (Prim.next_version ());
       check_bool "init transaction" true (SharedMem.is_init_transaction ());
@@ -42,6 +50,7 @@ let before_init () =
       Prim.store_release 8 1L;
       Alcotest.(check int64) "load" 0L (Prim.load_acquire 8);
       check_bool "cas" false (Prim.compare_exchange ~weak:false 8 0L 1L);
+      check_int "version" (-1) (Prim.entity_read_version 8);
       check_int "compare" (-1) (Prim.compare_string 8 16);
       check_bool "can stop" true (SharedMem.WorkerCancel.get_can_worker_stop ()))
 

@@ -149,6 +149,5 @@ fn connect(fd: i64, worker: i64) -> Result<&'static Heap, Exn> {
     let (heap, ()) = install(NAME, |inherited| {
         Heap::connect(fd, worker, inherited).map(|heap| (heap, ()))
     })?;
-    COUNTER.clear();
     Ok(heap)
 }

@@ -1,7 +1,9 @@
-//! Single words of objects as atomics. All are `[@@noalloc]` with unboxed arguments, so all are
-//! plain `extern "C"`, each with its twin for bytecode, where `int64`s are boxed.
+//! Single words of objects as atomics, and entities. Most are `[@@noalloc]` or have unboxed
+//! arguments, and those are plain `extern "C"`, with twins for bytecode, where `int64`s are boxed.
 
-use super::{try_heap, unraised};
+use super::{exception, heap, try_heap, unraised};
+use crate::raise::boundary;
+use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
 use ocaml_sys::Value;
 
 /// An OCaml int.
@@ -92,4 +94,62 @@ extern "C" fn hh_compare_exchange_byte(
     // SAFETY: declared `int64`s.
     let (expected, new) = unsafe { (int64(expected), int64(new)) };
     hh_compare_exchange(weak, addr, expected, new)
+}
+
+/// `external compare_modify_addr : weak:bool -> _ addr -> _ addr -> (int64[@unboxed]) -> bool`
+/// `= "hh_compare_modify_addr_byte" "hh_compare_modify_addr"`
+///
+/// Writes the number if the address is there; whether it did. The one way to overwrite an address
+/// that others can reach: a collection is told. Raises `Invalid_argument` without a heap and in a
+/// forked child that has not connected; what is registered as `invalid_address`.
+#[no_mangle]
+extern "C" fn hh_compare_modify_addr(weak: Value, addr: Value, expected: Value, new: i64) -> Value {
+    const NAME: &str = "hh_compare_modify_addr";
+    boundary(|| {
+        let (weak, addr, expected) = (int(weak) != 0, int(addr), int(expected));
+        let done = heap(NAME)?.compare_modify_addr(weak, addr, expected, new);
+        done.map(bool_value).map_err(|error| exception(NAME, error))
+    })
+}
+
+/// Bytecode's [`hh_compare_modify_addr`].
+#[no_mangle]
+extern "C" fn hh_compare_modify_addr_byte(
+    weak: Value,
+    addr: Value,
+    expected: Value,
+    new: Value,
+) -> Value {
+    // SAFETY: declared an `int64`.
+    hh_compare_modify_addr(weak, addr, expected, unsafe { int64(new) })
+}
+
+/// `external entity_advance : 'k entity addr -> 'k addr -> unit = "hh_entity_advance"`
+///
+/// Makes an object, or 0, the latest value of an entity, in the running transaction. Raises
+/// `Invalid_argument` without a heap and in a forked child that has not connected; what is
+/// registered as `invalid_address` and `invalid_header`.
+#[ocaml_interop::export]
+fn hh_entity_advance(
+    _cr: &mut OCamlRuntime,
+    entity: OCaml<OCamlInt>,
+    data: OCaml<OCamlInt>,
+) -> OCaml<()> {
+    let (entity, data) = (entity.to_i64(), data.to_i64());
+    super::figures::change("hh_entity_advance", |heap| {
+        heap.entity_advance(entity, data)
+    })
+}
+
+/// `external entity_read_version : _ entity addr -> int = "hh_entity_read_version" [@@noalloc]`
+///
+/// The version of an entity; -1 where there is none.
+#[no_mangle]
+extern "C" fn hh_entity_read_version(entity: Value) -> Value {
+    // SAFETY: only shifts the word.
+    let value = |version| unsafe { ocaml_sys::val_int(version) };
+    unraised(value(-1), || {
+        let version = try_heap().and_then(|heap| heap.entity_version(int(entity)).ok());
+        value(version.unwrap_or(-1) as isize)
+    })
 }

@@ -20,7 +20,7 @@ fn figure(primitive: &str, figure: impl FnOnce(&Heap) -> u64) -> OCaml<'static, 
 }
 
 /// Does something to this process's heap.
-fn change(
+pub(super) fn change(
     primitive: &str,
     change: impl FnOnce(&Heap) -> hh_heap::Result<()>,
 ) -> OCaml<'static, ()> {
@@ -110,10 +110,17 @@ fn hh_reset_heap(_cr: &mut OCamlRuntime, _unit: OCaml<()>) -> OCaml<()> {
 /// `external counter_next : unit -> int = "hh_counter_next"`: also before init.
 #[ocaml_interop::export]
 fn hh_counter_next(_cr: &mut OCamlRuntime, _unit: OCaml<()>) -> OCaml<OCamlInt> {
-    int(match try_heap() {
-        Some(heap) => heap.count(&COUNTER),
-        None => COUNTER.early(),
-    })
+    int(next_number())
+}
+
+fn next_number() -> u64 {
+    loop {
+        if let Some(number) = try_heap().map(Heap::count).or_else(|| COUNTER.next()) {
+            return number;
+        }
+        // Another domain is just making the heap.
+        std::thread::yield_now();
+    }
 }
 
 /// `external stop_workers : unit -> unit = "hh_stop_workers"`: the master's.

@@ -3,16 +3,20 @@
 #![allow(dead_code, unused_imports)]
 
 /// loom's atomics, in the place of the machine's.
-pub mod sync {
-    pub use loom::sync::atomic::{AtomicU64, Ordering};
-}
+pub mod sync;
 
 #[path = "../../../../rust/heap/src/alloc.rs"]
 pub mod alloc;
 #[path = "../../../../rust/heap/src/backing.rs"]
 pub mod backing;
+#[path = "../../../../rust/heap/src/barrier.rs"]
+pub mod barrier;
 #[path = "../../../../rust/heap/src/chunks.rs"]
 pub mod chunks;
+#[path = "../../../../rust/heap/src/collector.rs"]
+pub mod collector;
+#[path = "../../../../rust/heap/src/entity.rs"]
+pub mod entity;
 #[path = "../../../../rust/heap/src/error.rs"]
 pub mod error;
 #[path = "../../../../rust/heap/src/info.rs"]

@@ -46,12 +46,12 @@ impl Shared {
             reserved: &self.reserved,
             bounds: START..self.end,
         };
-        let addr = free.take(bytes, &self.notes[who], &self.pages)?;
+        let addr = free.take(bytes, Some(&self.notes[who]), &self.pages)?;
         assert!(
             self.pages.0.load(Ordering::SeqCst) >= addr + bytes,
             "no pages"
         );
-        assert_eq!(self.notes[who].last(), (addr, bytes));
+        assert_eq!(self.notes[who].last(), Some((addr, bytes)));
         Ok(addr)
     }
 }

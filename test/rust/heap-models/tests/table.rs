@@ -151,7 +151,7 @@ fn a_lookup_at_home_sees_nothing_or_the_whole_object() {
         shared.add(1, 0).unwrap();
         shared
             .table()
-            .remove(Hash::from_word(1), &shared.tallies[0]);
+            .remove(Hash::from_word(1), &shared.tallies[0], |_| ());
         let writer = start(&shared, |shared| shared.add(1, 1).unwrap());
         let found = shared.get(1);
         assert!(found == 0 || found == 16);
@@ -169,7 +169,7 @@ fn of_two_removals_one_counts() {
             start(&shared, move |shared| {
                 shared
                     .table()
-                    .remove(Hash::from_word(1), &shared.tallies[n])
+                    .remove(Hash::from_word(1), &shared.tallies[n], |_| ())
             })
         };
         let (a, b) = (remove(0), remove(1));
@@ -211,7 +211,7 @@ fn a_removal_beside_adds_keeps_the_books() {
         let remover = start(&shared, |shared| {
             shared
                 .table()
-                .remove(Hash::from_word(5), &shared.tallies[0])
+                .remove(Hash::from_word(5), &shared.tallies[0], |_| ())
         });
         let stored = adder.join().unwrap();
         let removed = remover.join().unwrap();

@@ -1,7 +1,7 @@
 //! Workers killed at random moments: the heap stays walkable, and what is in the table is whole.
 
 use hh_heap::walk::Piece;
-use hh_heap::{counter::Counter, Config, Heap};
+use hh_heap::{counter::Early, Config, Heap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn the_heap_outlives_its_workers() {
         workers: 1,
         log_level: 0,
     };
-    let (heap, fd) = Heap::create(&config, &Counter::new()).unwrap();
+    let (heap, fd) = Heap::create(&config, &Early::new()).unwrap();
     let mut state = u64::from(std::process::id());
     println!("seed {state}");
     let mut stored = 0;

@@ -1,7 +1,7 @@
 //! Random operations on a heap, compared with a `HashMap` and a list of objects.
 
 use hh_heap::walk::Piece;
-use hh_heap::{counter::Counter, Config, Error, Heap};
+use hh_heap::{counter::Early, Config, Error, Heap};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -140,7 +140,7 @@ proptest! {
         thread_local! {
             static HEAP: Heap = Heap::create(
                 &Config { heap_size: 1 << 16, table_pow: 6, workers: 0, log_level: 0 },
-                &Counter::new(),
+                &Early::new(),
             ).unwrap().0;
         }
         HEAP.with(|heap| {

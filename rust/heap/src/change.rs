@@ -1,0 +1,186 @@
+//! Whatever puts an address into a field or takes one out: the table's add and remove, the exchange
+//! of an address, the advance of an entity. All of them tell a collection that goes on.
+//!
+//! Taking one out is a [`crate::barrier::Change`]. Putting one in is noted too: the object may
+//! have been made before the collection began, and be known to nobody but its maker.
+
+use crate::barrier::{Change, Log};
+use crate::entity::{self, Entity};
+use crate::error::{Error, Result};
+use crate::heap::Heap;
+use crate::lanes;
+use crate::object::ENTITY;
+use crate::sync::Ordering;
+use crate::table::Hash;
+
+impl Heap {
+    /// Begins to change an address.
+    fn change(&self) -> Result<Change<'_>> {
+        Ok(self.local()?.changes.begin(self.collector()))
+    }
+
+    /// The barrier's log.
+    pub(crate) fn log(&self) -> Log<'_> {
+        Log {
+            cells: self.span().stack_and_log().1,
+            collector: self.collector(),
+        }
+    }
+
+    /// Notes `field`, the word of a field that is written or overwritten, if it is the address of
+    /// an object that the marker must still find. Only while somebody marks.
+    fn shade(&self, field: u64) {
+        // Relaxed: it was set before the phase.
+        let below = field < self.collector().gc_end.load(Ordering::Relaxed);
+        if field == 0 || field % 8 != 0 || !below {
+            return;
+        }
+        // Acquire: whoever gave us the address has written the header.
+        let white = |word: &crate::sync::AtomicU64| word.load(Ordering::Acquire) & 3 == 1;
+        if self.span().word_to_read(field as i64).is_ok_and(white) {
+            self.log().note(field, |cell| self.log_ready(cell));
+        }
+    }
+
+    /// Stores the object at `addr` under `key` unless there is one; which it is afterwards.
+    pub fn add(&self, key: &[u8], addr: i64) -> Result<u64> {
+        let key = Hash::from_key(key)?;
+        self.header_at(addr)?;
+        let stored = self
+            .span()
+            .table()
+            .add(key, addr as u64, &self.local()?.tally, self)?;
+        // After the exchange (SeqCst, both): if this sees nobody marking, then whoever begins to
+        // mark finds the address in the table. If marking ends before this is done, it
+        // has kept the object, which counts as unpublished.
+        if self.collector().marking() {
+            self.shade(stored);
+        }
+        self.published(addr as u64);
+        Ok(stored)
+    }
+
+    /// Takes away what is stored under `key`. The master's.
+    pub fn remove(&self, key: &[u8]) -> Result<()> {
+        self.master()?;
+        let key = Hash::from_key(key)?;
+        let (tally, change) = (&self.local()?.tally, self.change()?);
+        self.span().table().remove(key, tally, |old| {
+            if change.marking {
+                self.shade(old);
+            }
+        });
+        Ok(())
+    }
+
+    /// Writes `desired` to the field at `addr` if it holds `expected`, an address or 0; whether it
+    /// did. A weak exchange may fail without a reason.
+    ///
+    /// The one way to overwrite an address in an object that others can reach.
+    pub fn compare_modify_addr(
+        &self,
+        weak: bool,
+        addr: i64,
+        expected: i64,
+        desired: i64,
+    ) -> Result<bool> {
+        let word = self.span().word_to_write(addr)?;
+        let change = self.change()?;
+        let (old, new) = (expected as u64, desired as u64);
+        // Relaxed: the exchange decides. This saves the notes of one that would fail.
+        if word.load(Ordering::Relaxed) != old {
+            return Ok(false);
+        }
+        if change.marking {
+            self.shade(old);
+            self.shade(new);
+        }
+        // SeqCst: what the lists built on it were proved for; pairs with `load` too.
+        let order = Ordering::SeqCst;
+        let done = if weak {
+            word.compare_exchange_weak(old, new, order, order).is_ok()
+        } else {
+            word.compare_exchange(old, new, order, order).is_ok()
+        };
+        if done {
+            self.published(new & !7);
+        }
+        Ok(done)
+    }
+
+    /// Ends the protection of what this thread made at `addr`, now that it can be reached: of all
+    /// that it reserved together, if that is filled from there to its end.
+    fn published(&self, addr: u64) {
+        let Some(notes) = lanes::notes().zip(self.local().ok()) else {
+            return;
+        };
+        for note in notes.1.reservations.get(notes.0).unwrap_or_default() {
+            let Some((from, bytes)) = note.unpublished() else {
+                continue;
+            };
+            let end = from.saturating_add(bytes);
+            let mut at = addr;
+            while (from..end).contains(&at) {
+                match self.header_at(at as i64) {
+                    Ok(header) => at += header.bytes(),
+                    Err(_) => break,
+                }
+            }
+            if addr >= from && addr < end && at == end {
+                note.publish(from);
+            }
+        }
+    }
+
+    /// The words of the entity at `addr`.
+    fn entity(&self, addr: i64) -> Result<Entity<'_>> {
+        let header = self.header_at(addr)?;
+        if header.tag() != ENTITY || header.words() < entity::WORDS {
+            return Err(Error::InvalidHeader {
+                addr,
+                word: header.word(),
+            });
+        }
+        let word = |n: i64| self.span().word_to_write(addr + 8 * n);
+        Ok(Entity {
+            slots: [word(1)?, word(2)?],
+            version: word(3)?,
+        })
+    }
+
+    /// Makes the object at `data` (or 0) the latest value of the entity at `addr`, in the running
+    /// transaction. Processes that advance the same entity at the same time don't harm the
+    /// heap; one of them wins.
+    pub fn entity_advance(&self, addr: i64, data: i64) -> Result<()> {
+        if data != 0 {
+            self.header_at(data)?;
+        }
+        let entity = self.entity(addr)?;
+        let change = self.change()?;
+        if change.marking {
+            self.shade(data as u64);
+        }
+        entity.advance(data as u64, self.next_version(), |old| {
+            if change.marking {
+                self.shade(old);
+            }
+        });
+        self.published(data as u64);
+        Ok(())
+    }
+
+    /// The version of the entity at `addr`. Whoever sees a version sees the value it tells of.
+    pub fn entity_version(&self, addr: i64) -> Result<i64> {
+        Ok(self.entity(addr)?.version() as i64)
+    }
+
+    /// The latest value of the entity at `addr`: an address or 0.
+    pub fn entity_latest(&self, addr: i64) -> Result<u64> {
+        Ok(self.entity(addr)?.latest())
+    }
+
+    /// The value that the entity at `addr` had when the running transaction began.
+    pub fn entity_committed(&self, addr: i64) -> Result<u64> {
+        Ok(self.entity(addr)?.committed(self.next_version()))
+    }
+}

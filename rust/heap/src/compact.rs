@@ -1,0 +1,246 @@
+//! Compaction: objects slide down over what is free, and the memory above them goes back.
+//!
+//! Everything is checked and planned first, so that a refusal leaves the heap as it was. Then every
+//! address in the table and in objects changes; a master that dies in the midst of that takes
+//! the heap with it, and whoever connects afterwards is told so. No other process and no other
+//! domain may use the heap meanwhile: this is the one thing that cannot go on beside others.
+
+use crate::collector::Phase;
+use crate::entity::{self, Entity};
+use crate::error::{Error, Result};
+use crate::heap::Heap;
+use crate::object::{Colour, Header, ENTITY, STRING};
+use crate::plan::Plan;
+use crate::sync::{AtomicU64, Ordering};
+use crate::walk::Piece;
+use hh_region::pages;
+use std::os::fd::AsFd;
+
+/// The next version after a compaction.
+pub(crate) const FIRST_VERSION: u64 = 2;
+
+impl Heap {
+    /// Moves all objects down to where no space is free between them, and gives the memory above
+    /// back to the system. Addresses from before are good no more. The versions of entities begin
+    /// anew, with a second transaction.
+    ///
+    /// Takes time proportional to heap and table, and memory of a 32nd of the heap. The master's,
+    /// while no other process, and no other thread, uses the heap.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] unless the collector is idle; [`Error::OutOfMemory`];
+    /// [`Error::InvalidAddress`] and [`Error::InvalidHeader`] where something was written over.
+    /// The heap is as it was then.
+    pub fn compact(&self) -> Result<()> {
+        let _right = self.collecting_in(Phase::Idle)?;
+        let top = self.top();
+        let (plan, new_top) = self.plan(top)?;
+        self.check(&plan, top)?;
+        let collector = self.collector();
+        // Release: pairs with `connect`.
+        collector.moving.store(1, Ordering::Release);
+        self.move_all(&plan, top, new_top);
+        self.span().locals().iter().for_each(|local| {
+            local.reservations.iter().for_each(|note| note.clear());
+        });
+        // Relaxed: nobody else is there, by contract.
+        self.span()
+            .info()
+            .next_version
+            .store(FIRST_VERSION, Ordering::Relaxed);
+        self.lower_top(new_top);
+        collector.clear(new_top);
+        Ok(())
+    }
+
+    /// Where everything goes, and where the top will be.
+    fn plan(&self, top: u64) -> Result<(Plan, u64)> {
+        let mut plan = Plan::new(self.layout().heap_start, top)?;
+        for piece in self.walk() {
+            match piece? {
+                Piece::Object { addr, header } if header.colour() != Colour::Blue => {
+                    plan.live(addr, header.bytes());
+                }
+                _ => (),
+            }
+        }
+        let new_top = plan.finish();
+        Ok((plan, new_top))
+    }
+
+    /// Checks that every address leads to an object.
+    fn check(&self, plan: &Plan, top: u64) -> Result<()> {
+        let check = |field: &AtomicU64| {
+            // Relaxed, here and below: nobody else is there, by contract.
+            let field = field.load(Ordering::Relaxed);
+            match is_addr(field) && plan.place(field).is_none() {
+                true => Err(Error::InvalidAddress { addr: field as i64 }),
+                false => Ok(()),
+            }
+        };
+        for (_, addr) in self.span().table().entries() {
+            check(addr)?;
+        }
+        let versions = self.next_version();
+        self.live_objects(top, |_, header, fields| {
+            if header.tag() == ENTITY {
+                let (latest, other) = reachable(fields, versions);
+                return latest.into_iter().chain(other).try_for_each(check);
+            }
+            fields.iter().try_for_each(check)
+        })
+    }
+
+    /// Calls `visit` with the address, the header and the fields of each object that has addresses.
+    fn live_objects(
+        &self,
+        top: u64,
+        mut visit: impl FnMut(u64, Header, &[AtomicU64]) -> Result<()>,
+    ) -> Result<()> {
+        let start = self.layout().heap_start;
+        let words = self.span().words(top);
+        for piece in self.walk() {
+            match piece? {
+                Piece::Object { addr, header }
+                    if header.colour() != Colour::Blue && header.tag() < STRING =>
+                {
+                    let first = ((addr - start) / 8 + 1) as usize;
+                    let fields = words.get(first..first + header.words() as usize);
+                    visit(addr, header, fields.unwrap_or_default())?;
+                }
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+
+    fn move_all(&self, plan: &Plan, top: u64, new_top: u64) {
+        let update = |field: &AtomicU64| {
+            let old = field.load(Ordering::Relaxed);
+            if let Some(new) = Some(old)
+                .filter(|old| is_addr(*old))
+                .and_then(|old| plan.place(old))
+            {
+                field.store(new, Ordering::Relaxed);
+            }
+        };
+        for (_, addr) in self.span().table().entries() {
+            update(addr);
+        }
+        let versions = self.next_version();
+        let mut to = self.layout().heap_start;
+        // Objects side by side move together, once the walk is past them.
+        let mut run = to..to;
+        let mut slide = |run: core::ops::Range<u64>| {
+            if run.start != to {
+                self.span().slide(run.start, to, run.end - run.start);
+            }
+            to += run.end - run.start;
+        };
+        let start = self.layout().heap_start;
+        let words = self.span().words(top);
+        for piece in self.walk() {
+            // `plan` has walked here before.
+            let Ok(Piece::Object { addr, header }) = piece else {
+                continue;
+            };
+            if header.colour() == Colour::Blue {
+                continue;
+            }
+            let end = addr + header.bytes();
+            if header.tag() < STRING {
+                let first = ((addr - start) / 8 + 1) as usize;
+                let fields = &words[first..first + header.words() as usize];
+                if header.tag() == ENTITY {
+                    renew(fields, versions);
+                }
+                fields.iter().take(addresses(header)).for_each(update);
+            }
+            if addr != run.end {
+                slide(std::mem::replace(&mut run, addr..end));
+            } else {
+                run.end = end;
+            }
+        }
+        slide(run);
+        debug_assert_eq!(to, new_top);
+    }
+
+    /// Makes the heap end at `top`, which is below its end: the memory above is given back, or, what
+    /// must stay, zero. Nobody else is there.
+    pub(crate) fn lower_top(&self, top: u64) {
+        let info = self.span().info();
+        let layout = *self.layout();
+        let old_top = self.top();
+        // Relaxed: nobody else is there, by contract.
+        let reserved = info.reserved.load(Ordering::Relaxed);
+        let reserved = reserved.clamp(old_top, layout.heap_end);
+        let page = pages::page_size() as u64;
+        // A multiple of the page's size in the file: the table begins at one.
+        let keep = top.next_multiple_of(page).min(reserved);
+        self.span().zero(top, keep.min(old_top).max(top));
+        // What was given back counts as given back before it is: killed between the two, we leave
+        // memory that nobody counts, not an address that has none.
+        info.reserved.store(keep, Ordering::Relaxed);
+        let (offset, len) = (layout.table + keep, reserved - keep);
+        if len > 0 && pages::give_back(self.file.as_fd(), offset, len).is_err() {
+            self.span().zero(keep, old_top.max(keep));
+            info.reserved.store(reserved, Ordering::Relaxed);
+        }
+        info.top.store(top, Ordering::Release);
+    }
+}
+
+/// Whether the word of a field is an address.
+#[inline]
+fn is_addr(field: u64) -> bool {
+    field & 1 == 0 && field != 0
+}
+
+/// How many of an object's fields can be addresses.
+fn addresses(header: Header) -> usize {
+    match header.tag() {
+        ENTITY => 2,
+        _ => header.words() as usize,
+    }
+}
+
+fn entity(fields: &[AtomicU64]) -> Option<Entity<'_>> {
+    let [first, second, version, ..] = fields else {
+        return None;
+    };
+    Some(Entity {
+        slots: [first, second],
+        version,
+    })
+}
+
+fn reachable(fields: &[AtomicU64], versions: u64) -> (Option<&AtomicU64>, Option<&AtomicU64>) {
+    match entity(fields) {
+        Some(entity) => {
+            let (latest, other) = entity.reachable(versions);
+            (Some(latest), other)
+        }
+        None => (None, None),
+    }
+}
+
+/// Gives an entity a version of the new count: its latest value in slot 0, and in slot 1 what the
+/// last transaction had, if the running one has written the entity.
+fn renew(fields: &[AtomicU64], versions: u64) {
+    let Some(entity) = entity(fields) else { return };
+    let (latest, other) = entity.reachable(versions);
+    // Relaxed: nobody else is there, by contract.
+    let latest = latest.load(Ordering::Relaxed);
+    let committed = other.map(|slot| slot.load(Ordering::Relaxed));
+    entity.slots[0].store(latest, Ordering::Relaxed);
+    entity.slots[1].store(committed.unwrap_or(0), Ordering::Relaxed);
+    let version = if committed.is_some() {
+        FIRST_VERSION
+    } else {
+        0
+    };
+    entity.version.store(version, Ordering::Relaxed);
+}
+
+const _: () = assert!(entity::WORDS == 3);

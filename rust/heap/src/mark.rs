@@ -1,0 +1,422 @@
+//! Marking: everything that was reachable from the table when the collection began becomes black.
+//!
+//! Depth first with a stack in the file, so that a slice may end anywhere. Objects without
+//! addresses never get on the stack. An address waits in a short ring before its object is looked
+//! at, so that the header is in the cache by then.
+//!
+//! When the stack is full, objects turn black without getting on it; once it is empty, all black
+//! objects from the lowest of those on are scanned again. What other processes take out of
+//! fields meanwhile comes through the barrier's log.
+
+use crate::barrier::Log;
+use crate::collector::{Phase, Progress, NOWHERE};
+use crate::entity::{self, Entity};
+use crate::error::{Error, Result};
+use crate::heap::{Heap, MASTER};
+use crate::lanes;
+use crate::layout::MARK_STACK_LEN;
+use crate::object::{Colour, Header, ENTITY, STRING};
+use crate::sync::{AtomicU64, Ordering};
+use crate::walk::hole_end;
+
+/// How many addresses wait for their headers.
+const SOON: usize = 16;
+
+/// The mark stack's room. Tests overflow it all the time.
+const ROOM: usize = if cfg!(test) {
+    4
+} else {
+    MARK_STACK_LEN as usize / 2
+};
+
+impl Heap {
+    /// Marks for about `work` words; what is left of that, more than 0 if marking is done. The
+    /// master's.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] unless a collection is marking. [`Error::InvalidAddress`] and
+    /// [`Error::InvalidHeader`] where a reachable object was written over: then this collection
+    /// goes on, and frees nothing.
+    pub fn mark_slice(&self, work: i64) -> Result<i64> {
+        let _right = self.collecting_in(Phase::Mark)?;
+        let mut marker = Marker::load(self, work);
+        // Acquire: pairs with `Log::note`.
+        let spoiled = || self.collector().spoiled.load(Ordering::Acquire) != 0;
+        while marker.work > 0 {
+            if !spoiled() {
+                match marker.step() {
+                    Ok(true) => continue,
+                    Ok(false) if !spoiled() => (),
+                    Ok(false) => continue,
+                    Err(error) => {
+                        self.collector().spoiled.store(1, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                }
+            }
+            self.collector().set_phase(Phase::Sweep);
+            break;
+        }
+        if let Err(error) = marker.drain() {
+            self.collector().spoiled.store(1, Ordering::Relaxed);
+            return Err(error);
+        }
+        marker.store();
+        Ok(marker.work)
+    }
+}
+
+struct Marker<'a> {
+    heap: &'a Heap,
+    progress: &'a Progress,
+    log: Log<'a>,
+    /// The heap's words, and the address of the first.
+    words: &'a [AtomicU64],
+    start: u64,
+    gc_end: u64,
+    versions: u64,
+    stack: &'a [AtomicU64],
+    stack_len: usize,
+    /// Cells of the stack that have pages.
+    stack_room: usize,
+    object: u64,
+    field: u64,
+    overflow: u64,
+    soon: [u64; SOON],
+    soon_at: usize,
+    work: i64,
+}
+
+impl<'a> Marker<'a> {
+    fn load(heap: &'a Heap, work: i64) -> Marker<'a> {
+        let progress = &heap.collector().progress;
+        // Relaxed, here and in `store`: only we write these.
+        let get = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        Marker {
+            heap,
+            progress,
+            log: heap.log(),
+            words: heap.span().words(heap.top()),
+            start: heap.layout().heap_start,
+            gc_end: get(&heap.collector().gc_end),
+            versions: get(&progress.versions),
+            stack: &heap.span().stack_and_log().0[..ROOM],
+            stack_len: get(&progress.stack_len) as usize,
+            stack_room: 0,
+            object: get(&progress.object),
+            field: get(&progress.field),
+            overflow: get(&progress.overflow),
+            soon: [0; SOON],
+            soon_at: 0,
+            work,
+        }
+    }
+
+    fn store(&self) {
+        let set = |word: &AtomicU64, value| word.store(value, Ordering::Relaxed);
+        set(&self.progress.stack_len, self.stack_len as u64);
+        set(&self.progress.object, self.object);
+        set(&self.progress.field, self.field);
+        set(&self.progress.overflow, self.overflow);
+    }
+
+    /// The words from `addr` to `end`, which both are in the heap.
+    fn words(&self, addr: u64, end: u64) -> &'a [AtomicU64] {
+        let index = |addr: u64| ((addr - self.start) / 8) as usize;
+        self.words.get(index(addr)..index(end)).unwrap_or_default()
+    }
+
+    fn header(&self, addr: u64, end: u64) -> Result<Option<Header>> {
+        let word = match self.words(addr, addr + 8) {
+            // Acquire: pairs with whatever published the object.
+            [word] => word.load(Ordering::Acquire),
+            _ => return Err(Error::InvalidAddress { addr: addr as i64 }),
+        };
+        match Header::from_word(word) {
+            Some(header) if header.bytes() <= end.saturating_sub(addr) => Ok(Some(header)),
+            None if word == 0 => Ok(None),
+            _ => Err(Error::InvalidHeader {
+                addr: addr as i64,
+                word,
+            }),
+        }
+    }
+
+    /// Does a piece of work; false if there was none.
+    fn step(&mut self) -> Result<bool> {
+        if self.object != 0 {
+            self.scan()?;
+        } else if let Some(len) = self.stack_len.checked_sub(1) {
+            // Relaxed: only we write there.
+            self.object = self.stack[len].load(Ordering::Relaxed);
+            self.stack_len = len;
+            self.field = 0;
+            self.work -= 1;
+        } else if self.soon != [0; SOON] {
+            self.drain()?;
+        } else if let Some(old) = self.noted() {
+            self.visit(old)?;
+            self.work -= 1;
+        } else {
+            return Ok(self.roots()?
+                || self.newcomer()?
+                || self.rescan()?
+                || self.unpublished()?);
+        }
+        Ok(true)
+    }
+
+    /// The next address in the barrier's log.
+    fn noted(&mut self) -> Option<u64> {
+        let at = self.progress.log_read.load(Ordering::Relaxed);
+        let addr = self.log.take(at, |cell| self.heap.log_ready(cell));
+        if addr == 0 {
+            return None;
+        }
+        self.progress.log_read.store(at + 1, Ordering::Relaxed);
+        Some(addr)
+    }
+
+    /// Visits some of the table's addresses.
+    fn roots(&mut self) -> Result<bool> {
+        let table = self.heap.span().table();
+        let slot = self.progress.slot.load(Ordering::Relaxed) as usize;
+        let slot = table.ready_from(slot);
+        let mut next = slot;
+        for addr in table.addrs(slot, self.work.clamp(1, 4096) as usize) {
+            next += 1;
+            // SeqCst: pairs with `Heap::add`: what isn't found here is noted there.
+            self.visit(addr.load(Ordering::SeqCst))?;
+        }
+        self.work -= (next - slot) as i64;
+        self.progress.slot.store(next as u64, Ordering::Relaxed);
+        Ok(next > slot)
+    }
+
+    /// Scans an object made since the collection began: it lives, and what it points to must.
+    fn newcomer(&mut self) -> Result<bool> {
+        let Progress {
+            newcomer,
+            newcomers_end,
+            ..
+        } = self.progress;
+        if newcomers_end.load(Ordering::Relaxed) == 0 {
+            let top = self.start + 8 * self.words.len() as u64;
+            newcomers_end.store(top, Ordering::Relaxed);
+            newcomer.store(self.gc_end, Ordering::Relaxed);
+        }
+        let end = newcomers_end.load(Ordering::Relaxed);
+        self.walk(newcomer, end, Colour::White)
+    }
+
+    /// Scans a black object again, where the stack overflowed.
+    fn rescan(&mut self) -> Result<bool> {
+        let Progress { rescan, .. } = self.progress;
+        if rescan.load(Ordering::Relaxed) == NOWHERE {
+            if self.overflow == NOWHERE {
+                return Ok(false);
+            }
+            rescan.store(self.overflow, Ordering::Relaxed);
+            self.overflow = NOWHERE;
+        }
+        if !self.walk(rescan, self.gc_end, Colour::Black)? {
+            rescan.store(NOWHERE, Ordering::Relaxed);
+        }
+        Ok(true)
+    }
+
+    /// Has the next object of a colour from `cursor` on scanned; false at `end`.
+    fn walk(&mut self, cursor: &AtomicU64, end: u64, colour: Colour) -> Result<bool> {
+        let at = cursor.load(Ordering::Relaxed);
+        if at >= end {
+            return Ok(false);
+        }
+        let mut next = end;
+        match self.header(at, end)? {
+            Some(header) => {
+                next = at + header.bytes();
+                if header.colour() == colour && header.tag() < STRING {
+                    (self.object, self.field) = (at, 0);
+                }
+            }
+            None => {
+                let index = |addr: u64| ((addr - self.start) / 8) as usize;
+                next = self.start + 8 * hole_end(self.words, index(at), index(next)) as u64;
+            }
+        }
+        self.work -= 1;
+        cursor.store(next, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Visits what others have made and not yet published; false if there is nothing new, nor in
+    /// the log: whoever published has noted it there before.
+    fn unpublished(&mut self) -> Result<bool> {
+        let own = lanes::notes().unwrap_or_default();
+        for (id, local) in self.heap.span().locals().iter().enumerate() {
+            for (n, note) in local.reservations.iter().enumerate() {
+                // This thread has nothing that it would publish after this call.
+                if id as u64 == MASTER && own.contains(&n) {
+                    continue;
+                }
+                if let Some((addr, bytes)) = note.unpublished() {
+                    self.visit_all(addr, addr.saturating_add(bytes).min(self.gc_end))?;
+                }
+            }
+        }
+        self.drain()?;
+        let at = self.progress.log_read.load(Ordering::Relaxed);
+        let news = self.log.take(at, |cell| self.heap.log_ready(cell)) != 0;
+        Ok(news || self.stack_len > 0 || self.overflow != NOWHERE)
+    }
+
+    /// Visits all objects from `at` to `end`, as far as they are there.
+    fn visit_all(&mut self, mut at: u64, end: u64) -> Result<()> {
+        while at >= self.start && at < end {
+            match self.header(at, end)? {
+                Some(header) if header.colour() == Colour::Blue => at += header.bytes(),
+                Some(header) => {
+                    self.visit(at)?;
+                    at += header.bytes();
+                }
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the fields of `self.object`, as many as there is work left for.
+    fn scan(&mut self) -> Result<()> {
+        let object = self.object;
+        let end = self.start + 8 * self.words.len() as u64;
+        let Some(header) = self.header(object, end)? else {
+            self.object = 0;
+            return Ok(());
+        };
+        let fields = self.words(object + 8, object + header.bytes());
+        if header.tag() == ENTITY {
+            self.scan_entity(fields)?;
+            self.object = 0;
+            return Ok(());
+        }
+        let from = self.field as usize;
+        let to = fields
+            .len()
+            .min(from.saturating_add(self.work.max(1) as usize));
+        for field in fields.get(from..to).unwrap_or_default() {
+            // Acquire: pairs with whoever writes addresses here; see `barrier.rs`, 1.
+            self.visit(field.load(Ordering::Acquire))?;
+        }
+        self.work -= (to - from) as i64;
+        self.field = to as u64;
+        if to == fields.len() {
+            self.object = 0;
+        }
+        Ok(())
+    }
+
+    fn scan_entity(&mut self, fields: &[AtomicU64]) -> Result<()> {
+        let [first, second, version, ..] = fields else {
+            return Ok(());
+        };
+        let entity = Entity {
+            slots: [first, second],
+            version,
+        };
+        // The version of when the collection began: what was committed since was shaded when it
+        // was written, but what it replaced may have been written before.
+        let (latest, other) = entity.reachable(self.versions);
+        // Acquire: as in `scan`.
+        self.visit(latest.load(Ordering::Acquire))?;
+        if let Some(other) = other {
+            self.visit(other.load(Ordering::Acquire))?;
+        }
+        self.work -= entity::WORDS as i64;
+        Ok(())
+    }
+
+    /// Sees to it that the object behind a field gets black.
+    #[inline]
+    fn visit(&mut self, field: u64) -> Result<()> {
+        // Integers, nothing, and what was made since.
+        if field & 1 == 1 || field == 0 || field >= self.gc_end {
+            return Ok(());
+        }
+        let index = (field.wrapping_sub(self.start) / 8) as usize;
+        let (Some(word), 0) = (self.words.get(index), field % 8) else {
+            return Err(Error::InvalidAddress { addr: field as i64 });
+        };
+        prefetch(word);
+        let oldest = core::mem::replace(&mut self.soon[self.soon_at], field);
+        self.soon_at = (self.soon_at + 1) % SOON;
+        self.blacken(oldest)
+    }
+
+    /// Empties the ring.
+    fn drain(&mut self) -> Result<()> {
+        for _ in 0..SOON {
+            let addr = core::mem::take(&mut self.soon[self.soon_at]);
+            self.soon_at = (self.soon_at + 1) % SOON;
+            self.blacken(addr)?;
+        }
+        Ok(())
+    }
+
+    fn blacken(&mut self, addr: u64) -> Result<()> {
+        if addr == 0 {
+            return Ok(());
+        }
+        // An object that is just being filled is known to its maker only.
+        let Some(header) = self.header(addr, self.gc_end)? else {
+            return Ok(());
+        };
+        match header.colour() {
+            Colour::Black => return Ok(()),
+            Colour::White => (),
+            Colour::Blue => {
+                return Err(Error::InvalidHeader {
+                    addr: addr as i64,
+                    word: header.word(),
+                })
+            }
+        }
+        if let [word] = self.words(addr, addr + 8) {
+            // Relaxed: nobody else writes headers here.
+            word.store(header.coloured(Colour::Black).word(), Ordering::Relaxed);
+        }
+        if header.tag() < STRING {
+            self.push(addr);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, addr: u64) {
+        let at = self.stack_len;
+        if at >= self.stack_room {
+            let ready = at < self.stack.len() && self.heap.stack_ready(at);
+            if !ready {
+                self.overflow = self.overflow.min(addr);
+                return;
+            }
+            // At least this one; the rest of its page costs a load each.
+            self.stack_room = at + 1;
+        }
+        // Relaxed: only we read it.
+        self.stack[at].store(addr, Ordering::Relaxed);
+        self.stack_len = at + 1;
+    }
+}
+
+/// Has the cache get a word.
+#[inline]
+fn prefetch(word: &AtomicU64) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY:
+    // - a reference; prefetching changes nothing.
+    unsafe {
+        use core::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+        _mm_prefetch(core::ptr::from_ref(word).cast(), _MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = word;
+}
