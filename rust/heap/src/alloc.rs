@@ -36,8 +36,11 @@ impl Free<'_> {
         // Relaxed: only the address is used; what stands below it is published elsewhere.
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
-            let end = self.end_of(top, bytes)?;
-            self.reserve_to(end, backing)?;
+            let end = self
+                .end_of(top, bytes)
+                .and_then(|end| self.reserve_to(end, backing).map(|()| end))
+                // What a quicker one took is not noted as ours.
+                .inspect_err(|_| note.into_iter().for_each(Reservation::clear))?;
             if let Some(note) = note {
                 note.note(top, bytes);
             }

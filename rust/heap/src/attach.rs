@@ -7,13 +7,16 @@ use crate::error::{Error, Result};
 use crate::heap::{Heap, MASTER};
 use crate::info::{Fixed, Info};
 use crate::layout::Layout;
+use crate::locals::Local;
 use crate::process;
 use crate::span::Span;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 use core::mem::size_of;
 use hh_region::memfd::Inherit;
 use hh_region::{sys, Access, Claim, Memfd, Scan};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// What init is asked for, unchecked.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,10 @@ impl Config {
     }
 }
 
+/// How long an id is waited for that the master has. A burial takes microseconds; a master may also
+/// be a worker of its own.
+const BURIAL: Duration = Duration::from_secs(1);
+
 /// A worker id, good until a fork.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -50,28 +57,34 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Takes the id `worker`, whose `owner` word is given. An id whose process died is free.
-    fn take(worker: u64, owner: &AtomicU64) -> Result<Member> {
+    /// Takes the id `worker`. One whose process died is free.
+    fn take(worker: u64, locals: &[Local]) -> Result<Member> {
         process::watch_forks();
-        let me = process::me();
-        // Acquire: pairs with the exchange below.
-        let holder = owner.load(Ordering::Acquire);
-        let taken = |holder| {
-            Err(Error::refused(format!(
-                "worker id {worker} is taken by process {}",
-                process::pid(holder)
-            )))
-        };
-        if holder != 0 && process::alive(holder) {
-            return taken(holder);
-        }
-        // AcqRel: what the dead holder wrote in its `Local` is ours from here on.
-        match owner.compare_exchange(holder, me, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(Member {
-                worker,
-                generation: process::generation(),
-            }),
-            Err(quicker) => taken(quicker),
+        let (me, owner) = (process::me(), &locals[worker as usize].owner);
+        let mut until = None;
+        loop {
+            // Acquire: pairs with the exchange below.
+            let holder = owner.load(Ordering::Acquire);
+            if holder != 0 && process::alive(holder) {
+                // Acquire: as above. While the master buries a dead worker, it has its id.
+                let master = locals[MASTER as usize].owner.load(Ordering::Acquire);
+                let burial = holder == master && worker != MASTER && holder != me;
+                let until = *until.get_or_insert_with(|| Instant::now() + BURIAL);
+                if burial && Instant::now() < until {
+                    std::thread::yield_now();
+                    continue;
+                }
+                return Err(Error::refused(format!(
+                    "worker id {worker} is taken by process {}",
+                    process::pid(holder)
+                )));
+            }
+            // AcqRel: what the dead holder wrote in its `Local` is ours from here on.
+            let took = owner.compare_exchange(holder, me, Ordering::AcqRel, Ordering::Relaxed);
+            if took.is_ok() {
+                let generation = process::generation();
+                return Ok(Member { worker, generation });
+            }
         }
     }
 
@@ -150,7 +163,7 @@ impl Heap {
         info.top.store(layout.heap_start, Ordering::Relaxed);
         info.reserved.store(layout.heap_start, Ordering::Relaxed);
         info.collector.clear(layout.heap_start);
-        let member = Member::take(MASTER, &span.locals()[0].owner)?;
+        let member = Member::take(MASTER, span.locals())?;
         let heap = Heap::new(span, file, member, config.log_level);
         // Nothing can fail from here on.
         info.counter.store(early.close(), Ordering::Relaxed);
@@ -206,7 +219,7 @@ impl Heap {
             ));
         }
         let local = &span.locals()[id as usize];
-        let member = Member::take(id, &local.owner).inspect_err(|_| unmap())?;
+        let member = Member::take(id, span.locals()).inspect_err(|_| unmap())?;
         // Of a predecessor that died.
         deaths::bury(&span, local);
         Ok(Heap::new(span, file, member, fixed.log_level))
@@ -219,7 +232,7 @@ impl Heap {
             member,
             log_level,
             range: Range::default(),
-            collecting: AtomicU64::new(0),
+            collecting: Mutex::default(),
         }
     }
 }

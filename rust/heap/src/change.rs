@@ -111,10 +111,10 @@ impl Heap {
     /// Ends the protection of what this thread made at `addr`, now that it can be reached: of all
     /// that it reserved together, if that is filled from there to its end.
     fn published(&self, addr: u64) {
-        let Some(notes) = lanes::notes().zip(self.local().ok()) else {
+        let Ok(local) = self.local() else {
             return;
         };
-        for note in notes.1.reservations.get(notes.0).unwrap_or_default() {
+        for note in local.notes(lanes::lane()) {
             let Some((from, bytes)) = note.unpublished() else {
                 continue;
             };

@@ -41,7 +41,7 @@ impl Heap {
         collector.moving.store(1, Ordering::Release);
         self.move_all(&plan, top, new_top);
         self.span().locals().iter().for_each(|local| {
-            local.reservations.iter().for_each(|note| note.clear());
+            local.all_notes().for_each(|(_, note)| note.clear());
         });
         // Relaxed: nobody else is there, by contract.
         self.span()

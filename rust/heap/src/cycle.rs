@@ -12,6 +12,8 @@ use crate::heap::Heap;
 use crate::layout::MARK_STACK_LEN;
 use crate::sync::{AtomicU64, Ordering};
 use crate::{memory, process};
+use core::ops::Range;
+use std::sync::{MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long somebody who is just changing an address is waited for. It takes some instructions; but
@@ -21,25 +23,28 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The step in which the mark stack and the log get pages, in bytes.
 const PAGES: u64 = 64 << 10;
 
-/// The right to collect, until dropped.
-pub(crate) struct Collecting<'a>(&'a AtomicU64);
-
-impl Drop for Collecting<'_> {
-    fn drop(&mut self) {
-        // Release: pairs with `collecting`.
-        self.0.store(0, Ordering::Release);
-    }
+/// What only the collecting process knows.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// Where others were making things when marking ended: there the sweep frees nothing.
+    pub(crate) spared: Vec<Range<u64>>,
 }
+
+/// The right to collect, until dropped.
+pub(crate) type Collecting<'a> = MutexGuard<'a, Own>;
 
 impl Heap {
     /// The right to do what only the master may, and only one thread of it at a time.
     pub(crate) fn collecting(&self) -> Result<Collecting<'_>> {
         self.master()?;
-        // Acquire: pairs with `drop`.
-        if self.collecting.swap(1, Ordering::Acquire) != 0 {
-            return Err(Error::refused("another domain is just collecting"));
+        match self.collecting.try_lock() {
+            Ok(right) => Ok(right),
+            // Whoever panicked left a collection that goes on, as after an error.
+            Err(TryLockError::Poisoned(right)) => Ok(right.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::refused("another domain is just collecting"))
+            }
         }
-        Ok(Collecting(&self.collecting))
     }
 
     /// [`Heap::collecting`], in one phase.
@@ -61,7 +66,8 @@ impl Heap {
     /// # Errors
     /// [`Error::Refused`] unless the collector is idle.
     pub fn start_cycle(&self) -> Result<()> {
-        let _right = self.collecting_in(Phase::Idle)?;
+        let mut right = self.collecting_in(Phase::Idle)?;
+        right.spared.clear();
         self.bury_dead();
         let (collector, progress) = (self.collector(), &self.collector().progress);
         let free_bytes = collector.free_bytes.load(Ordering::Relaxed);

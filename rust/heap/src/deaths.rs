@@ -16,7 +16,7 @@ use crate::sync::Ordering;
 /// Buries what the process of `local`, which is dead, reserved last and didn't fill.
 pub(crate) fn bury(span: &Span, local: &Local) {
     local.changes.clear();
-    for note in &local.reservations {
+    for (_, note) in local.all_notes() {
         if let Some((addr, bytes)) = note.seize() {
             bury_one(span, addr, bytes);
         }

@@ -8,16 +8,18 @@ use crate::attach::Member;
 use crate::backing::Backing;
 use crate::collector::{Collector, Phase};
 use crate::counter::Range;
+use crate::cycle::Own;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::locals::{Local, TableStats};
 use crate::object::Header;
 use crate::span::Span;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 use crate::table::Hash;
 use crate::{alloc, lanes, memory, process};
 use hh_region::Memfd;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Mutex;
 
 /// The master's worker id.
 pub const MASTER: u64 = 0;
@@ -32,8 +34,8 @@ pub struct Heap {
     pub(crate) log_level: i64,
     /// This process's place in the heap's numbers.
     pub(crate) range: Range,
-    /// 1 while a thread of this process collects.
-    pub(crate) collecting: AtomicU64,
+    /// Locked while a thread of this process collects.
+    pub(crate) collecting: Mutex<Own>,
 }
 
 impl Backing for Heap {
@@ -119,8 +121,8 @@ impl Heap {
 
     /// Takes `bytes` bytes, a multiple of 8.
     pub(crate) fn take(&self, bytes: u64) -> Result<u64> {
-        let notes = &self.local()?.reservations;
-        let note = lanes::next_note().and_then(|note| notes.get(note));
+        let notes = self.local()?.notes(lanes::lane());
+        let note = notes.get(lanes::turn() % notes.len().max(1));
         self.free().take(bytes, note, self)
     }
 

@@ -259,7 +259,7 @@ fn a_hole_is_walked_over_and_its_owner_named() {
             Piece::Hole {
                 addr: hole,
                 bytes: 80,
-                worker: crate::lanes::notes().map(|_| MASTER)
+                worker: crate::lanes::lane().map(|_| MASTER)
             }
         ]
     );

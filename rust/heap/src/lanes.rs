@@ -1,7 +1,7 @@
 //! Which of its process's notes (`locals.rs`) a thread may write: a number that no other thread of
 //! the process has at the same time.
 
-use crate::locals::{LANES, NOTES};
+use crate::locals::LANES;
 use hh_region::sync::process::{AtomicU64, Ordering};
 
 /// The lanes that threads have.
@@ -36,22 +36,14 @@ thread_local! {
     static TURN: core::cell::Cell<u8> = const { core::cell::Cell::new(0) };
 }
 
-/// Where this thread's notes are, if it has any: first and past the last.
-pub(crate) fn notes() -> Option<core::ops::Range<usize>> {
-    lane().map(|lane| lane * NOTES..(lane + 1) * NOTES)
-}
-
-/// The note to use next: each in turn.
-pub(crate) fn next_note() -> Option<usize> {
-    let notes = notes()?;
-    let turn = TURN
-        .try_with(|turn| turn.replace(turn.get().wrapping_add(1)))
-        .ok()?;
-    Some(notes.start + turn as usize % NOTES)
+/// A number that is another one each time that this thread asks: it uses its notes in turn.
+pub(crate) fn turn() -> usize {
+    let next = |turn: &core::cell::Cell<u8>| turn.replace(turn.get().wrapping_add(1));
+    TURN.try_with(next).unwrap_or(0).into()
 }
 
 /// This thread's lane; `None` if more than [`LANES`] threads live, or this one is ending.
-fn lane() -> Option<usize> {
+pub(crate) fn lane() -> Option<usize> {
     LANE.try_with(|lane| lane.0).ok().flatten()
 }
 

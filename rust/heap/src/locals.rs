@@ -13,7 +13,7 @@ use core::mem::{offset_of, size_of};
 /// How many threads of a process can note what they reserve. Those beyond note nothing: what a
 /// kill leaves of theirs is reclaimed by compaction only, and what they have made but not yet
 /// published isn't kept by a collection.
-pub(crate) const LANES: usize = 7;
+pub(crate) const LANES: usize = 32;
 
 /// How many notes a thread has: it uses them in turn.
 pub(crate) const NOTES: usize = 2;
@@ -59,23 +59,32 @@ impl Reservation {
         self.addr.store(addr | TAKEN | PUBLISHED, Ordering::Release);
     }
 
-    fn read(&self, flags: u64) -> Option<(u64, u64)> {
+    /// Address and bytes, if there is an address, which has all the flags `with` and none of those
+    /// in `without`.
+    fn read(&self, with: u64, without: u64) -> Option<(u64, u64)> {
         // Acquire, all: pair with `note`, `confirm`, `publish`. The address is read twice, as
         // another note may be written meanwhile.
         let addr = self.addr.load(Ordering::Acquire);
         let bytes = self.bytes.load(Ordering::Acquire);
-        (addr & flags == TAKEN && self.addr.load(Ordering::Acquire) == addr)
+        let so = addr != 0 && addr & with == with && addr & without == 0;
+        (so && self.addr.load(Ordering::Acquire) == addr)
             .then_some((addr & !(TAKEN | PUBLISHED), bytes))
     }
 
     /// What was taken last: address and bytes.
     pub fn last(&self) -> Option<(u64, u64)> {
-        self.read(TAKEN)
+        self.read(TAKEN, 0)
     }
 
     /// What was taken last, unless it was published.
     pub fn unpublished(&self) -> Option<(u64, u64)> {
-        self.read(TAKEN | PUBLISHED)
+        self.read(TAKEN, PUBLISHED)
+    }
+
+    /// What is being taken, or was, unless it was published. Without a confirmation it may be
+    /// another's.
+    pub fn pending(&self) -> Option<(u64, u64)> {
+        self.read(0, PUBLISHED)
     }
 
     /// Forgets what was noted.
@@ -171,17 +180,41 @@ pub struct Local {
     pub owner: AtomicU64,
     /// The addresses that its threads are changing.
     pub changes: Changes,
+    _pad0: [u64; 5],
     /// What its threads are reserving.
-    pub reservations: [Reservation; LANES * NOTES],
-    _pad0: u64,
+    lanes: [Lane; LANES],
     /// What it did to the table.
     pub tally: Tally,
-    _pad1: [u64; 12],
+    _pad1: [u64; 4],
+}
+
+/// What one thread is reserving. Nobody else's words are in its cache line.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Lane {
+    notes: [Reservation; NOTES],
+    _pad: [u64; 4],
+}
+
+impl Local {
+    /// The notes of the thread that has this lane; none where there is no such lane.
+    pub fn notes(&self, lane: Option<usize>) -> &[Reservation] {
+        match lane.and_then(|lane| self.lanes.get(lane)) {
+            Some(lane) => &lane.notes,
+            None => &[],
+        }
+    }
+
+    /// All notes, each with the lane it belongs to.
+    pub fn all_notes(&self) -> impl Iterator<Item = (usize, &Reservation)> {
+        let lanes = self.lanes.iter().enumerate();
+        lanes.flat_map(|(n, lane)| lane.notes.iter().map(move |note| (n, note)))
+    }
 }
 
 #[cfg(not(loom))]
 const _: () = {
     assert!(offset_of!(Local, owner) == 0);
-    assert!(offset_of!(Local, tally) == 256);
-    assert!(size_of::<Local>() == 384);
+    assert!(size_of::<Lane>() == 64 && offset_of!(Local, lanes) == 64);
+    assert!(size_of::<Local>() == 64 + LANES * 64 + 64);
 };

@@ -18,6 +18,7 @@ use crate::layout::MARK_STACK_LEN;
 use crate::object::{Colour, Header, ENTITY, STRING};
 use crate::sync::{AtomicU64, Ordering};
 use crate::walk::hole_end;
+use core::ops::Range;
 
 /// How many addresses wait for their headers.
 const SOON: usize = 16;
@@ -38,7 +39,7 @@ impl Heap {
     /// [`Error::InvalidHeader`] where a reachable object was written over: then this collection
     /// goes on, and frees nothing.
     pub fn mark_slice(&self, work: i64) -> Result<i64> {
-        let _right = self.collecting_in(Phase::Mark)?;
+        let mut right = self.collecting_in(Phase::Mark)?;
         let mut marker = Marker::load(self, work);
         // Acquire: pairs with `Log::note`.
         let spoiled = || self.collector().spoiled.load(Ordering::Acquire) != 0;
@@ -54,6 +55,7 @@ impl Heap {
                     }
                 }
             }
+            right.spared = core::mem::take(&mut marker.spared);
             self.collector().set_phase(Phase::Sweep);
             break;
         }
@@ -84,6 +86,8 @@ struct Marker<'a> {
     overflow: u64,
     soon: [u64; SOON],
     soon_at: usize,
+    /// Where others were making things when they were looked at last.
+    spared: Vec<Range<u64>>,
     work: i64,
 }
 
@@ -108,6 +112,7 @@ impl<'a> Marker<'a> {
             overflow: get(&progress.overflow),
             soon: [0; SOON],
             soon_at: 0,
+            spared: Vec::new(),
             work,
         }
     }
@@ -251,16 +256,28 @@ impl<'a> Marker<'a> {
 
     /// Visits what others have made and not yet published; false if there is nothing new, nor in
     /// the log: whoever published has noted it there before.
+    ///
+    /// What they have reserved and are still filling has no header to blacken: the sweep must
+    /// leave it alone, wherever they get to until it comes by.
     fn unpublished(&mut self) -> Result<bool> {
-        let own = lanes::notes().unwrap_or_default();
+        let own = lanes::lane();
+        self.spared.clear();
         for (id, local) in self.heap.span().locals().iter().enumerate() {
-            for (n, note) in local.reservations.iter().enumerate() {
+            for (lane, note) in local.all_notes() {
                 // This thread has nothing that it would publish after this call.
-                if id as u64 == MASTER && own.contains(&n) {
+                if id as u64 == MASTER && own == Some(lane) {
                     continue;
                 }
-                if let Some((addr, bytes)) = note.unpublished() {
-                    self.visit_all(addr, addr.saturating_add(bytes).min(self.gc_end))?;
+                let Some((addr, bytes)) = note.pending() else {
+                    continue;
+                };
+                let end = addr.saturating_add(bytes).min(self.gc_end);
+                if addr < end {
+                    self.spared.push(addr..end);
+                }
+                // Without a confirmation, nothing is there yet, or another's.
+                if note.unpublished() == Some((addr, bytes)) {
+                    self.visit_all(addr, end)?;
                 }
             }
         }

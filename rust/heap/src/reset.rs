@@ -29,7 +29,7 @@ impl Heap {
         );
         for local in self.span().locals() {
             local.tally.clear();
-            local.reservations.iter().for_each(|note| note.clear());
+            local.all_notes().for_each(|(_, note)| note.clear());
         }
         // Relaxed: nobody else is there, by contract.
         let info = self.span().info();

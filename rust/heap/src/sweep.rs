@@ -19,7 +19,7 @@ impl Heap {
     /// [`Error::Refused`] unless a collection is sweeping. [`Error::InvalidHeader`] where an
     /// object was written over: then sweeping gets no further.
     pub fn sweep_slice(&self, mut work: i64) -> Result<i64> {
-        let _right = self.collecting_in(Phase::Sweep)?;
+        let right = self.collecting_in(Phase::Sweep)?;
         let (collector, progress) = (self.collector(), &self.collector().progress);
         // Relaxed, all: only we write these, and headers below `gc_end`.
         let get = |word: &crate::sync::AtomicU64| word.load(Ordering::Relaxed);
@@ -59,7 +59,9 @@ impl Heap {
                 }
             };
             match header.colour() {
-                Colour::White if keep => join(std::mem::take(&mut run), at),
+                Colour::White if keep || right.spared.iter().any(|made| made.contains(&at)) => {
+                    join(std::mem::take(&mut run), at);
+                }
                 Colour::Black => {
                     join(std::mem::take(&mut run), at);
                     cell.store(header.coloured(Colour::White).word(), Ordering::Relaxed);

@@ -112,8 +112,8 @@ impl Walk<'_> {
         self.at = start + 8 * hole_end(words, from as usize, to as usize) as u64;
         let noted = |(at, bytes)| bytes > 0 && at < self.at && addr < at + bytes;
         let worker = self.heap.span().locals().iter().position(|local| {
-            let notes = local.reservations.iter();
-            notes.filter_map(|note| note.last()).any(noted)
+            let mut notes = local.all_notes();
+            notes.any(|(_, note)| note.last().is_some_and(noted))
         });
         let worker = worker.map(|id| id as u64);
         Ok(Piece::Hole {

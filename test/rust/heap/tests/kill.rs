@@ -44,6 +44,8 @@ fn the_heap_outlives_its_workers() {
         // SAFETY: the child uses its own memory and the shared heap, until it is killed.
         let child = unsafe { libc::fork() };
         if child == 0 {
+            // SAFETY: no arguments that are pointers. A victim ends with the test.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             victim(&fd, &heap, round);
         }
         std::thread::sleep(Duration::from_micros(random(&mut state) % 3000));
@@ -83,7 +85,9 @@ fn the_heap_outlives_its_workers() {
     }
     assert_eq!(bytes, heap.used_bytes());
     assert!(stored > ROUNDS, "the victims did something: {stored}");
-    assert!((stored + ROUNDS..=stored + 2 * ROUNDS).contains(&objects));
+    // Of a victim's last two reservations there may be an object that it didn't add, or the header
+    // of free space where it filled nothing.
+    assert!((stored + ROUNDS..=stored + 3 * ROUNDS).contains(&objects));
     let stats = heap.table_stats();
     assert!(stats.used.abs_diff(stored + ROUNDS) <= ROUNDS, "{stats:?}");
 }

@@ -7,7 +7,7 @@ use hh_heap::{counter::Early, Config, Heap, Phase};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-const ROUNDS: u64 = 400;
+const ROUNDS: u64 = 5000;
 const KEYS: u64 = 64;
 const WORKERS: u64 = 2;
 
@@ -56,6 +56,12 @@ fn entity(heap: &Heap, addr: u64) -> u64 {
 /// Stores values under keys of its own and of all, and advances entities, until it is killed.
 /// Keys are those of entities; a value belongs to its key.
 fn victim(fd: &OwnedFd, master: &Heap, id: u64, seed: u64) -> ! {
+    // The child of a process with threads can't unwind: it ends at once, and the test sees that it did.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(3) }
+    }));
     let heap = Heap::connect(fd.as_fd(), id as i64, Some(master)).expect("connect");
     let mut state = seed;
     loop {
@@ -121,6 +127,8 @@ fn a_heap_that_is_collected_outlives_its_workers() {
             // SAFETY: the child uses its own memory and the shared heap, until it is killed.
             let child = unsafe { libc::fork() };
             if child == 0 {
+                // SAFETY: no arguments that are pointers. A victim ends with the test.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
                 victim(&fd, &heap, id, seed);
             }
             child
