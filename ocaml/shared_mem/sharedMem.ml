@@ -222,18 +222,27 @@ module HashtblSegment (Key : Key) = struct
   type hash = string
 
   external hh_add : hash -> 'k addr -> 'k addr = "hh_add"
-  external hh_mem : hash -> bool = "hh_mem"
   external hh_get : hash -> _ addr = "hh_get"
+
+  (* Negative where [hh_get] raises. *)
+  external hh_find : hash -> (_ addr[@untagged]) = "hh_find_byte" "hh_find" [@@noalloc]
+
   external hh_remove : hash -> unit = "hh_remove"
 
   (* The dollar sign keeps prefix 1 and key "1x" apart from prefix 11 and key "x". *)
   let prefix = string_of_int (Atomic.fetch_and_add segments 1 + 1) ^ "$"
   let hash_of_key key = Digest.string (prefix ^ Key.to_string key)
   let add key addr = hh_add (hash_of_key key) addr
-  let mem key = hh_mem (hash_of_key key)
+
+  let find key =
+    let hash = hash_of_key key in
+    let addr = hh_find hash in
+    if addr >= 0 then addr else hh_get hash
+
+  let mem key = find key <> null_addr
 
   let get key =
-    let addr = hh_get (hash_of_key key) in
+    let addr = find key in
     if addr = null_addr then None else Some addr
 
   let remove key = hh_remove (hash_of_key key)

@@ -17,7 +17,7 @@ use crate::span::Span;
 use crate::sync::Ordering;
 use crate::table::Hash;
 use crate::{alloc, lanes, memory, process};
-use hh_region::Memfd;
+use hh_region::{pages, Memfd};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
 
@@ -43,11 +43,14 @@ impl Backing for Heap {
         memory::check(addr, len)?;
         let offset = self.layout().table + addr;
         let len = len.min(self.layout().file_len - offset);
-        self.file
-            .reserve(offset, len)
-            .map_err(|error| Error::OutOfMemory {
+        let at = self.span.base() as usize + offset as usize;
+        // SAFETY:
+        // - the whole file is mapped at the base, shared and writable; the span is within it.
+        unsafe { pages::provide(self.file.as_fd(), at, offset, len as usize) }.map_err(|error| {
+            Error::OutOfMemory {
                 why: error.to_string(),
-            })
+            }
+        })
     }
 }
 
@@ -153,7 +156,13 @@ impl Heap {
 
     /// The address stored under `key`, or 0.
     pub fn get(&self, key: &[u8]) -> Result<u64> {
-        Ok(self.span.table().get(Hash::from_key(key)?))
+        Ok(self.find(Hash::from_key(key)?))
+    }
+
+    /// The address stored under `key`, or 0.
+    #[inline]
+    pub fn find(&self, key: Hash) -> u64 {
+        self.span.table().get(key)
     }
 
     /// What there is in the table.

@@ -96,29 +96,42 @@ impl<'a> Table<'a> {
     }
 
     /// The slot that has `key`'s hash.
+    #[inline]
     fn find(&self, key: Hash) -> Option<&'a Slot> {
-        let mask = self.mask();
-        let mut at = key.0 as usize & mask;
-        if !self.chunks.ready(at) {
+        let home = key.0 as usize & self.mask();
+        if !self.chunks.ready(home) {
             return None;
         }
-        for distance in 0..=mask {
+        let slot = self.slots.get(home)?;
+        // Relaxed: a hash never changes once it is set, and says nothing about the
+        // address, which is loaded with Acquire.
+        match slot.hash.load(Ordering::Relaxed) {
+            0 => None,
+            hash if hash == key.0 => Some(slot),
+            _ => self.find_away(key, home),
+        }
+    }
+
+    /// The slot that has `key`'s hash, if it isn't its `home`. Apart, so that what usually happens
+    /// saves no registers.
+    #[inline(never)]
+    fn find_away(&self, key: Hash, home: usize) -> Option<&'a Slot> {
+        let mask = self.mask();
+        let mut at = home;
+        for distance in 1..=mask {
             if distance > NEAR && distance > self.furthest() {
-                return None;
-            }
-            let slot = self.slots.get(at)?;
-            // Relaxed: a hash never changes once it is set, and says nothing about the
-            // address, which is loaded with Acquire.
-            let hash = slot.hash.load(Ordering::Relaxed);
-            if hash == key.0 {
-                return Some(slot);
-            }
-            if hash == 0 {
                 return None;
             }
             at = (at + 1) & mask;
             if self.chunks.begins_at(at) && !self.chunks.ready(at) {
                 return None;
+            }
+            let slot = self.slots.get(at)?;
+            // Relaxed: as in `find`.
+            match slot.hash.load(Ordering::Relaxed) {
+                0 => return None,
+                hash if hash == key.0 => return Some(slot),
+                _ => (),
             }
         }
         None

@@ -11,6 +11,7 @@
 mod attach;
 mod cells;
 mod figures;
+mod find;
 mod gc;
 mod objects;
 mod snapshot;

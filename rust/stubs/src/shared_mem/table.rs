@@ -6,7 +6,7 @@ use hh_heap::Heap;
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
 
 /// Calls `operation`, which may be cancelled, on this process's heap.
-fn with_heap<T>(
+pub(super) fn with_heap<T>(
     primitive: &str,
     operation: impl FnOnce(&'static Heap) -> hh_heap::Result<T>,
 ) -> Result<T, Exn> {
@@ -33,28 +33,10 @@ fn hh_add(_cr: &mut OCamlRuntime, hash: OCaml<String>, addr: OCaml<OCamlInt>) ->
     addr_value(settle(with_heap("hh_add", |heap| heap.add(hash, addr))))
 }
 
-/// `external hh_mem : hash -> bool = "hh_mem"`
-///
-/// Whether something is stored under the key. Raises as [`hh_add`] does for a bad key.
-#[ocaml_interop::export]
-fn hh_mem(_cr: &mut OCamlRuntime, hash: OCaml<String>) -> OCaml<bool> {
-    let hash = hash.as_bytes();
-    OCaml::of_bool(settle(with_heap("hh_mem", |heap| heap.get(hash))) != 0)
-}
-
-/// `external hh_get : hash -> _ addr = "hh_get"`
-///
-/// The address stored under the key, 0 if there is none. Raises as [`hh_mem`].
-#[ocaml_interop::export]
-fn hh_get(_cr: &mut OCamlRuntime, hash: OCaml<String>) -> OCaml<OCamlInt> {
-    let hash = hash.as_bytes();
-    addr_value(settle(with_heap("hh_get", |heap| heap.get(hash))))
-}
-
 /// `external hh_remove : hash -> unit = "hh_remove"`
 ///
 /// Takes away what is stored under the key. Raises `Invalid_argument` in a worker, and as
-/// [`hh_mem`] for a bad key; it is not cancelled.
+/// [`hh_add`] for a bad key; it is not cancelled.
 #[ocaml_interop::export]
 fn hh_remove(_cr: &mut OCamlRuntime, hash: OCaml<String>) -> OCaml<()> {
     let hash = hash.as_bytes();
