@@ -224,15 +224,23 @@ module HashtblSegment (Key : Key) = struct
   external hh_add : hash -> 'k addr -> 'k addr = "hh_add"
   external hh_get : hash -> _ addr = "hh_get"
 
-  (* Negative where [hh_get] raises. *)
+  (* These two are negative where [hh_get] and [hh_add] raise. *)
   external hh_find : hash -> (_ addr[@untagged]) = "hh_find_byte" "hh_find" [@@noalloc]
+
+  external hh_put : hash -> ('k addr[@untagged]) -> ('k addr[@untagged])
+    = "hh_put_byte" "hh_put"
+  [@@noalloc]
 
   external hh_remove : hash -> unit = "hh_remove"
 
   (* The dollar sign keeps prefix 1 and key "1x" apart from prefix 11 and key "x". *)
   let prefix = string_of_int (Atomic.fetch_and_add segments 1 + 1) ^ "$"
   let hash_of_key key = Digest.string (prefix ^ Key.to_string key)
-  let add key addr = hh_add (hash_of_key key) addr
+
+  let add key addr =
+    let hash = hash_of_key key in
+    let stored = hh_put hash addr in
+    if stored >= 0 then stored else hh_add hash addr
 
   let find key =
     let hash = hash_of_key key in

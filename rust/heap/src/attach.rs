@@ -89,14 +89,15 @@ impl Member {
     }
 
     /// The id, unless this process is a forked child of the one that took it.
+    #[inline]
+    pub(crate) fn worker_if_attached(&self) -> Option<u64> {
+        (self.generation == process::generation()).then_some(self.worker)
+    }
+
+    /// The same, or an error that says what to do.
     pub(crate) fn worker(&self) -> Result<u64> {
-        if self.generation == process::generation() {
-            Ok(self.worker)
-        } else {
-            Err(Error::refused(
-                "this process was forked, and must connect first",
-            ))
-        }
+        self.worker_if_attached()
+            .ok_or_else(|| Error::refused("this process was forked, and must connect first"))
     }
 }
 

@@ -9,9 +9,11 @@ use crate::entity::{self, Entity};
 use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::lanes;
+use crate::locals::{Local, Reservation};
 use crate::object::ENTITY;
 use crate::sync::Ordering;
 use crate::table::Hash;
+use core::ops::Range;
 
 impl Heap {
     /// Begins to change an address.
@@ -44,28 +46,63 @@ impl Heap {
 
     /// Stores the object at `addr` under `key` unless there is one; which it is afterwards.
     pub fn add(&self, key: &[u8], addr: i64) -> Result<u64> {
-        let key = Hash::from_key(key)?;
+        self.add_hash(Hash::from_key(key)?, addr)
+    }
+
+    /// [`Heap::add`], of a key's hash.
+    pub fn add_hash(&self, key: Hash, addr: i64) -> Result<u64> {
         self.header_at(addr)?;
-        let stored = self
-            .span()
-            .table()
-            .add(key, addr as u64, &self.local()?.tally, self)?;
+        let (local, lane) = (self.local()?, lanes::lane());
+        let table = self.span().table();
+        let stored = table.add(key, addr as u64, local.count(lane), self)?;
+        self.added(local, lane, addr as u64, stored);
+        Ok(stored)
+    }
+
+    /// [`Heap::add_hash`], if that takes few instructions; else `None`, and nothing was changed.
+    /// Cannot panic.
+    #[inline]
+    pub fn add_quickly(&self, key: Hash, addr: i64) -> Option<u64> {
+        if !self.span().object_at(addr) {
+            return None;
+        }
+        let (lane, addr) = (lanes::lane(), addr as u64);
+        let own = self.local_if_attached()?.lane(lane?)?;
+        let stored = self.span().table().add_near(key, addr, own.count())?;
+        let unpublished = |note: &Reservation| note.own_unpublished(addr).is_some();
+        // SeqCst: as in `added`.
+        if self.collector().marking() || own.notes().iter().any(unpublished) {
+            return self.add_finish(addr, stored);
+        }
+        Some(stored)
+    }
+
+    /// The rest of an add, which is rather seldom: in the end, so that nothing needs to be saved.
+    #[inline(never)]
+    fn add_finish(&self, addr: u64, stored: u64) -> Option<u64> {
+        let local = self.local_if_attached()?;
+        self.added(local, lanes::lane(), addr, stored);
+        Some(stored)
+    }
+
+    /// After an add: `stored` is what is in the table now, `addr` what was to be added.
+    fn added(&self, local: &Local, lane: Option<usize>, addr: u64, stored: u64) {
         // After the exchange (SeqCst, both): if this sees nobody marking, then whoever begins to
         // mark finds the address in the table. If marking ends before this is done, it
         // has kept the object, which counts as unpublished.
         if self.collector().marking() {
             self.shade(stored);
         }
-        self.published(addr as u64);
-        Ok(stored)
+        self.published_by(local, lane, addr);
     }
 
     /// Takes away what is stored under `key`. The master's.
     pub fn remove(&self, key: &[u8]) -> Result<()> {
         self.master()?;
         let key = Hash::from_key(key)?;
-        let (tally, change) = (&self.local()?.tally, self.change()?);
-        self.span().table().remove(key, tally, |old| {
+        let count = self.local()?.count(lanes::lane());
+        let change = self.change()?;
+        self.span().table().remove(key, count, |old| {
             if change.marking {
                 self.shade(old);
             }
@@ -111,24 +148,31 @@ impl Heap {
     /// Ends the protection of what this thread made at `addr`, now that it can be reached: of all
     /// that it reserved together, if that is filled from there to its end.
     fn published(&self, addr: u64) {
-        let Ok(local) = self.local() else {
-            return;
-        };
-        for note in local.notes(lanes::lane()) {
-            let Some((from, bytes)) = note.unpublished() else {
-                continue;
-            };
-            let end = from.saturating_add(bytes);
-            let mut at = addr;
-            while (from..end).contains(&at) {
-                match self.header_at(at as i64) {
-                    Ok(header) => at += header.bytes(),
-                    Err(_) => break,
-                }
+        if let Ok(local) = self.local() {
+            self.published_by(local, lanes::lane(), addr);
+        }
+    }
+
+    #[inline]
+    fn published_by(&self, local: &Local, lane: Option<usize>, addr: u64) {
+        for note in local.notes(lane) {
+            if let Some(span) = note.own_unpublished(addr) {
+                self.publish(note, span, addr);
             }
-            if addr >= from && addr < end && at == end {
-                note.publish(from);
+        }
+    }
+
+    #[inline(never)]
+    fn publish(&self, note: &Reservation, span: Range<u64>, addr: u64) {
+        let mut at = addr;
+        while at < span.end {
+            match self.header_at(at as i64) {
+                Ok(header) => at += header.bytes(),
+                Err(_) => break,
             }
+        }
+        if at == span.end {
+            note.publish(span.start);
         }
     }
 

@@ -607,7 +607,7 @@ fn a_dead_workers_hole_is_reclaimed_and_a_living_ones_is_not() {
             worker
                 .store_word(addr as i64, header as i64)
                 .expect("write");
-            worker.local().expect("local").tally.removed();
+            worker.local().expect("local").count(None).removed();
             loop {
                 std::thread::sleep(Duration::from_secs(1));
             }
@@ -643,7 +643,7 @@ fn a_dead_workers_hole_is_reclaimed_and_a_living_ones_is_not() {
 /// Whether the child has done its part: it says so by a removal.
 fn said(heap: &Heap) -> bool {
     let mut stats = crate::locals::TableStats::default();
-    heap.span().locals()[1].tally.sum_into(&mut stats);
+    heap.span().locals()[1].sum_into(&mut stats);
     stats.used != 0
 }
 

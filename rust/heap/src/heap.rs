@@ -108,6 +108,13 @@ impl Heap {
         self.span.locals().get(id as usize).ok_or_else(missing)
     }
 
+    /// [`Heap::local`], without words for an error.
+    #[inline]
+    pub(crate) fn local_if_attached(&self) -> Option<&Local> {
+        let id = self.member.worker_if_attached()?;
+        self.span.locals().get(id as usize)
+    }
+
     fn free(&self) -> alloc::Free<'_> {
         let Layout {
             heap_start,
@@ -174,7 +181,7 @@ impl Heap {
         self.span
             .locals()
             .iter()
-            .for_each(|local| local.tally.sum_into(&mut stats));
+            .for_each(|local| local.sum_into(&mut stats));
         // A process killed before its note, or one that wrote nonsense.
         stats.nonempty = stats.nonempty.min(stats.slots);
         stats.used = stats.used.min(stats.nonempty);

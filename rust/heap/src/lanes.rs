@@ -2,49 +2,66 @@
 //! the process has at the same time.
 
 use crate::locals::LANES;
+use core::cell::Cell;
 use hh_region::sync::process::{AtomicU64, Ordering};
 
 /// The lanes that threads have.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
-/// A thread's lane, if there was one left. Given back when the thread ends.
-struct Lane(Option<usize>);
-
-impl Lane {
-    fn take() -> Lane {
-        let free = |taken: u64| {
-            let lane = taken.trailing_ones();
-            (lane < LANES as u32).then_some(taken | 1 << lane)
-        };
-        // AcqRel: pairs with `drop`; the last thread's notes come before ours.
-        let before = TAKEN.fetch_update(Ordering::AcqRel, Ordering::Acquire, free);
-        Lane(before.ok().map(|taken| taken.trailing_ones() as usize))
-    }
-}
+/// Gives a thread's lane back when the thread ends.
+struct Lane(usize);
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        if let Some(lane) = self.0 {
-            // Release: pairs with `take`.
-            TAKEN.fetch_and(!(1 << lane), Ordering::Release);
-        }
+        let _ = MINE.try_with(|mine| mine.set(NONE));
+        // Release: pairs with `take`.
+        TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
     }
 }
 
+/// Nothing was asked yet.
+const UNKNOWN: u8 = u8::MAX;
+
+/// There was no lane left.
+const NONE: u8 = u8::MAX - 1;
+
 thread_local! {
-    static LANE: Lane = Lane::take();
-    static TURN: core::cell::Cell<u8> = const { core::cell::Cell::new(0) };
+    /// This thread's lane. Plain bytes, which cost one instruction to read.
+    static MINE: Cell<u8> = const { Cell::new(UNKNOWN) };
+    static GUARD: Cell<Option<Lane>> = const { Cell::new(None) };
+    static TURN: Cell<u8> = const { Cell::new(0) };
 }
 
 /// A number that is another one each time that this thread asks: it uses its notes in turn.
 pub(crate) fn turn() -> usize {
-    let next = |turn: &core::cell::Cell<u8>| turn.replace(turn.get().wrapping_add(1));
+    let next = |turn: &Cell<u8>| turn.replace(turn.get().wrapping_add(1));
     TURN.try_with(next).unwrap_or(0).into()
 }
 
 /// This thread's lane; `None` if more than [`LANES`] threads live, or this one is ending.
+#[inline]
 pub(crate) fn lane() -> Option<usize> {
-    LANE.try_with(|lane| lane.0).ok().flatten()
+    match MINE.try_with(Cell::get).unwrap_or(NONE) {
+        UNKNOWN => take(),
+        NONE => None,
+        lane => Some(lane.into()),
+    }
+}
+
+/// Takes a lane, if one is left. A thread that finds none asks no more.
+#[cold]
+fn take() -> Option<usize> {
+    let free = |taken: u64| {
+        let lane = taken.trailing_ones();
+        (lane < LANES as u32).then_some(taken | 1 << lane)
+    };
+    // AcqRel: pairs with `drop`; the last thread's notes come before ours.
+    let before = TAKEN.fetch_update(Ordering::AcqRel, Ordering::Acquire, free);
+    let lane = before.ok().map(|taken| taken.trailing_ones() as usize);
+    let kept = GUARD.try_with(|guard| guard.set(lane.map(Lane))).is_ok();
+    let lane = lane.filter(|_| kept);
+    let _ = MINE.try_with(|mine| mine.set(lane.map_or(NONE, |lane| lane as u8)));
+    lane
 }
 
 #[cfg(test)]

@@ -53,5 +53,5 @@ pub use chunks::Chunks;
 pub use collector::Phase;
 pub use error::{Error, Result};
 pub use heap::{Heap, MASTER};
-pub use locals::{Local, Reservation, TableStats, Tally};
+pub use locals::{Count, Local, Reservation, TableStats, Tally};
 pub use store::Stored;

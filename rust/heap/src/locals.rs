@@ -9,6 +9,7 @@ use crate::barrier::Changes;
 use crate::sync::{AtomicU64, Ordering};
 #[cfg(not(loom))]
 use core::mem::{offset_of, size_of};
+use core::ops::Range;
 
 /// How many threads of a process can note what they reserve. Those beyond note nothing: what a
 /// kill leaves of theirs is reclaimed by compaction only, and what they have made but not yet
@@ -81,6 +82,20 @@ impl Reservation {
         self.read(TAKEN, PUBLISHED)
     }
 
+    /// What was taken last, if `addr` is in it and it was not published. For the thread whose note
+    /// it is: nobody else writes it.
+    #[inline]
+    pub fn own_unpublished(&self, addr: u64) -> Option<Range<u64>> {
+        // Relaxed: our own words.
+        let noted = self.addr.load(Ordering::Relaxed);
+        let (from, bytes) = (
+            noted & !(TAKEN | PUBLISHED),
+            self.bytes.load(Ordering::Relaxed),
+        );
+        (noted & (TAKEN | PUBLISHED) == TAKEN && addr.wrapping_sub(from) < bytes)
+            .then(|| from..from.saturating_add(bytes))
+    }
+
     /// What is being taken, or was, unless it was published. Without a confirmation it may be
     /// another's.
     pub fn pending(&self) -> Option<(u64, u64)> {
@@ -102,8 +117,8 @@ impl Reservation {
     }
 }
 
-/// What one process did to the table. One addition per operation; a process killed
-/// between its change and its note leaves the sums off by that one.
+/// What one process, or one thread of it, did to the table. One addition per operation; a process
+/// killed between its change and its note leaves the sums off by that one.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -128,26 +143,54 @@ pub struct TableStats {
     pub slots: u64,
 }
 
-impl Tally {
+/// A tally, for whoever adds to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Count<'a> {
+    tally: &'a Tally,
+    /// Nobody else adds to it: that saves a locked instruction.
+    alone: bool,
+}
+
+impl<'a> Count<'a> {
+    /// Adds to a tally that others may be adding to.
+    pub fn shared(tally: &'a Tally) -> Count<'a> {
+        Count {
+            tally,
+            alone: false,
+        }
+    }
+
+    #[inline]
+    fn bump(&self, word: &AtomicU64) {
+        // Relaxed, all: a statistic. A thread that comes after this one's end has its lane only
+        // then (`lanes.rs`).
+        if self.alone {
+            let count = word.load(Ordering::Relaxed);
+            word.store(count.wrapping_add(1), Ordering::Relaxed);
+        } else {
+            word.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Notes an add that took the slot's hash, its address, both, or neither.
+    #[inline]
     pub fn added(&self, took_hash: bool, took_addr: bool) {
-        let word = match (took_hash, took_addr) {
-            (true, true) => &self.both,
-            (true, false) => &self.hash_only,
-            (false, true) => &self.addr_only,
-            (false, false) => return,
-        };
-        // Relaxed: a statistic.
-        word.fetch_add(1, Ordering::Relaxed);
+        match (took_hash, took_addr) {
+            (true, true) => self.bump(&self.tally.both),
+            (true, false) => self.bump(&self.tally.hash_only),
+            (false, true) => self.bump(&self.tally.addr_only),
+            (false, false) => (),
+        }
     }
 
     /// Notes a removal.
     pub fn removed(&self) {
-        // Relaxed: a statistic.
-        self.removed.fetch_add(1, Ordering::Relaxed);
+        self.bump(&self.tally.removed);
     }
+}
 
-    /// Adds this process's part to `stats`.
+impl Tally {
+    /// Adds it to `stats`.
     pub fn sum_into(&self, stats: &mut TableStats) {
         // Relaxed: statistics. Wrapping: a process may remove what another added, and
         // nothing here is trusted to be small.
@@ -183,23 +226,66 @@ pub struct Local {
     _pad0: [u64; 5],
     /// What its threads are reserving.
     lanes: [Lane; LANES],
-    /// What it did to the table.
-    pub tally: Tally,
+    /// What those of its threads did to the table that have no lane.
+    tally: Tally,
     _pad1: [u64; 4],
 }
 
-/// What one thread is reserving. Nobody else's words are in its cache line.
+/// What one thread is reserving, and did to the table. Nobody else's words are in its cache line.
 #[repr(C)]
 #[derive(Debug, Default)]
-struct Lane {
+pub struct Lane {
     notes: [Reservation; NOTES],
-    _pad: [u64; 4],
+    tally: Tally,
+}
+
+impl Lane {
+    /// Its tally, for its thread.
+    #[inline]
+    pub fn count(&self) -> Count<'_> {
+        Count {
+            tally: &self.tally,
+            alone: true,
+        }
+    }
+
+    /// Its notes.
+    #[inline]
+    pub fn notes(&self) -> &[Reservation; NOTES] {
+        &self.notes
+    }
 }
 
 impl Local {
+    /// What belongs to the thread that has a lane.
+    #[inline]
+    pub fn lane(&self, lane: usize) -> Option<&Lane> {
+        self.lanes.get(lane)
+    }
+
+    /// The tally of the thread that has this lane, or of those that have none.
+    pub fn count(&self, lane: Option<usize>) -> Count<'_> {
+        match lane.and_then(|lane| self.lane(lane)) {
+            Some(lane) => lane.count(),
+            None => Count::shared(&self.tally),
+        }
+    }
+
+    /// Adds what its threads did to `stats`.
+    pub fn sum_into(&self, stats: &mut TableStats) {
+        let lanes = self.lanes.iter().map(|lane| &lane.tally);
+        lanes.chain([&self.tally]).for_each(|t| t.sum_into(stats));
+    }
+
+    /// Starts over with what its threads did.
+    pub fn clear_tallies(&self) {
+        let lanes = self.lanes.iter().map(|lane| &lane.tally);
+        lanes.chain([&self.tally]).for_each(Tally::clear);
+    }
+
     /// The notes of the thread that has this lane; none where there is no such lane.
     pub fn notes(&self, lane: Option<usize>) -> &[Reservation] {
-        match lane.and_then(|lane| self.lanes.get(lane)) {
+        match lane.and_then(|lane| self.lane(lane)) {
             Some(lane) => &lane.notes,
             None => &[],
         }

@@ -28,7 +28,7 @@ impl Heap {
             },
         );
         for local in self.span().locals() {
-            local.tally.clear();
+            local.clear_tallies();
             local.all_notes().for_each(|(_, note)| note.clear());
         }
         // Relaxed: nobody else is there, by contract.

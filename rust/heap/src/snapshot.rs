@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 use crate::format::{Head, Objects, PIECE_BYTES};
 use crate::heap::Heap;
+use crate::lanes;
 use crate::memory;
 use crate::sync::Ordering;
 use crate::table::Hash;
@@ -122,11 +123,11 @@ impl Heap {
         if file.head()? != *head {
             return Err(changed());
         }
-        let tally = &self.local()?.tally;
+        let count = self.local()?.count(lanes::lane());
         file.entries(head, |hash, addr| {
             let addr = addr.wrapping_add(shift);
             let key = Hash::from_word(hash);
-            self.span().table().add(key, addr, tally, self).map(drop)
+            self.span().table().add(key, addr, count, self).map(drop)
         })?;
         let mut objects = Objects::default();
         file.objects(head, |at, words| {

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::info::Info;
 use crate::layout::{Layout, MARK_STACK_LEN};
 use crate::locals::Local;
+use crate::object::Header;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::{Slot, Table};
 use core::ptr;
@@ -172,6 +173,23 @@ impl Span {
     /// The word at `addr`, to be written: it must be allocated.
     pub(crate) fn word_to_write(&self, addr: i64) -> Result<&AtomicU64> {
         self.word(addr, self.writable())
+    }
+
+    /// Whether an object begins at `addr`, all of it on reserved pages, as `Heap::header_at` tells
+    /// with more words.
+    #[inline]
+    pub(crate) fn object_at(&self, addr: i64) -> bool {
+        let (at, end) = (addr as u64, self.readable());
+        if at < self.layout.heap_start || at >= end || at % 8 != 0 {
+            return false;
+        }
+        // SAFETY:
+        // - the word begins within the mapping, on a reserved page; it is aligned, so it ends there.
+        let word = unsafe { &*self.ptr::<AtomicU64>(at) };
+        // Acquire: pairs with whatever told the caller the address. A free object (blue) is none.
+        let word = word.load(Ordering::Acquire);
+        let header = Header::from_word(word).filter(|_| word & 1 == 1);
+        header.is_some_and(|header| header.bytes() <= end - at)
     }
 
     /// Checks that `len` bytes at `addr` can be copied out.

@@ -14,7 +14,7 @@
 use crate::backing::Backing;
 use crate::chunks::Chunks;
 use crate::error::{Error, Result};
-use crate::locals::Tally;
+use crate::locals::Count;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Up to this distance from home nobody looks at `Probe`, so that a usual lookup
@@ -32,6 +32,45 @@ pub struct Slot {
     pub(crate) hash: AtomicU64,
     /// The value's address; 0 for none.
     pub(crate) addr: AtomicU64,
+}
+
+impl Slot {
+    /// Stores `addr` here if the slot is `key`'s, or nobody's, and has none; what is stored
+    /// afterwards. `None` if the slot is another key's.
+    #[inline]
+    fn add(&self, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
+        // Relaxed: as in `find`.
+        let mut hash = self.hash.load(Ordering::Relaxed);
+        let mut took_hash = false;
+        if hash == 0 {
+            // AcqRel: Release so that the bound set before is seen before the hash is.
+            let took = self
+                .hash
+                .compare_exchange(0, key.0, Ordering::AcqRel, Ordering::Relaxed);
+            took_hash = took.is_ok();
+            hash = took.map_or_else(|other| other, |_| key.0);
+        }
+        if hash != key.0 {
+            return None;
+        }
+        // SeqCst: pairs as the exchange below, of which this saves the cost where it would fail.
+        let stored = self.addr.load(Ordering::SeqCst);
+        if stored != 0 {
+            count.added(took_hash, false);
+            return Some(stored);
+        }
+        let took = self.addr.compare_exchange(
+            0,
+            addr,
+            // Release: publishes the object's words; pairs with `get`. SeqCst: what the
+            // marker doesn't find here finds it marking (`Heap::add`).
+            Ordering::SeqCst,
+            // Acquire: the winner's object may be read by us now.
+            Ordering::Acquire,
+        );
+        count.added(took_hash, took.is_ok());
+        Some(took.map_or_else(|winner| winner, |_| addr))
+    }
 }
 
 /// How far a key can be from its home.
@@ -151,7 +190,13 @@ impl<'a> Table<'a> {
     /// its address.
     ///
     /// Takes constant time on average, and more the fuller the table is.
-    pub fn add(&self, key: Hash, addr: u64, tally: &Tally, backing: &impl Backing) -> Result<u64> {
+    pub fn add(
+        &self,
+        key: Hash,
+        addr: u64,
+        count: Count<'_>,
+        backing: &impl Backing,
+    ) -> Result<u64> {
         let mask = self.mask();
         let mut at = key.0 as usize & mask;
         self.chunks.ensure(at, backing)?;
@@ -163,38 +208,13 @@ impl<'a> Table<'a> {
                 break;
             };
             // Relaxed: as in `find`.
-            let mut hash = slot.hash.load(Ordering::Relaxed);
-            let mut took_hash = false;
-            if hash == 0 {
-                if distance > NEAR {
-                    // Release, and before the slot is taken: pairs with `furthest`.
-                    self.probe
-                        .furthest
-                        .fetch_max(distance as u64, Ordering::Release);
-                }
-                // AcqRel: Release so that the bound above is seen before the hash is.
-                match slot
-                    .hash
-                    .compare_exchange(0, key.0, Ordering::AcqRel, Ordering::Relaxed)
-                {
-                    Ok(_) => (took_hash, hash) = (true, key.0),
-                    Err(other) => hash = other,
-                }
+            if distance > NEAR && slot.hash.load(Ordering::Relaxed) == 0 {
+                // Release, and before the slot is taken: pairs with `furthest`.
+                self.probe
+                    .furthest
+                    .fetch_max(distance as u64, Ordering::Release);
             }
-            if hash == key.0 {
-                let (stored, took_addr) = match slot.addr.compare_exchange(
-                    0,
-                    addr,
-                    // Release: publishes the object's words; pairs with `get`. SeqCst: what the
-                    // marker doesn't find here finds it marking (`Heap::add`).
-                    Ordering::SeqCst,
-                    // Acquire: the winner's object may be read by us now.
-                    Ordering::Acquire,
-                ) {
-                    Ok(_) => (addr, true),
-                    Err(winner) => (winner, false),
-                };
-                tally.added(took_hash, took_addr);
+            if let Some(stored) = slot.add(key, addr, count) {
                 return Ok(stored);
             }
             at = (at + 1) & mask;
@@ -209,6 +229,35 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// [`Table::add`], if it can be done near the key's home, on pages that are there; else `None`,
+    /// and nothing was changed. Few instructions, none of which can panic: so many fit into the
+    /// processor's window that one add's misses overlap the next one's.
+    #[inline]
+    pub fn add_near(&self, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
+        let home = key.0 as usize & self.mask();
+        if !self.chunks.ready(home) {
+            return None;
+        }
+        let slot = self.slots.get(home)?;
+        slot.add(key, addr, count)
+            .or_else(|| self.add_beside(home, key, addr, count))
+    }
+
+    /// [`Table::add_near`], where `home` is another key's. Apart, as `find_away` is.
+    #[inline(never)]
+    fn add_beside(&self, home: usize, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
+        for at in home + 1..=home + NEAR {
+            if self.chunks.begins_at(at) {
+                return None;
+            }
+            let stored = self.slots.get(at)?.add(key, addr, count);
+            if stored.is_some() {
+                return stored;
+            }
+        }
+        None
+    }
+
     fn is_full(&self) -> bool {
         // Relaxed: see `add`.
         self.probe.full.load(Ordering::Relaxed) != 0
@@ -216,7 +265,7 @@ impl<'a> Table<'a> {
 
     /// Takes away what is stored under `key` and returns it; 0 if there was nothing. `shade` gets
     /// the address before it is gone, and perhaps others that were there.
-    pub fn remove(&self, key: Hash, tally: &Tally, shade: impl Fn(u64)) -> u64 {
+    pub fn remove(&self, key: Hash, count: Count<'_>, shade: impl Fn(u64)) -> u64 {
         let Some(slot) = self.find(key) else { return 0 };
         // Acquire: as in `get`.
         let mut old = slot.addr.load(Ordering::Acquire);
@@ -228,7 +277,7 @@ impl<'a> Table<'a> {
                 .compare_exchange(old, 0, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => {
-                    tally.removed();
+                    count.removed();
                     break;
                 }
                 Err(other) => old = other,
@@ -253,6 +302,7 @@ const _: () = assert!(core::mem::size_of::<Slot>() == 16);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::locals::{TableStats, Tally};
 
     struct NoBacking;
     impl Backing for NoBacking {
@@ -279,6 +329,9 @@ mod tests {
                 tally: Tally::default(),
             }
         }
+        fn count(&self) -> Count<'_> {
+            Count::shared(&self.tally)
+        }
         fn table(&self) -> Table<'_> {
             Table::new(&self.slots, Chunks::new(&self.bits, 16), &self.probe)
         }
@@ -292,19 +345,17 @@ mod tests {
         for (i, key) in keys.iter().enumerate() {
             assert_eq!(table.get(*key), 0);
             let addr = 8 * (i as u64 + 1);
-            assert_eq!(table.add(*key, addr, &parts.tally, &NoBacking), Ok(addr));
-            assert_eq!(table.add(*key, 8000, &parts.tally, &NoBacking), Ok(addr));
+            assert_eq!(table.add(*key, addr, parts.count(), &NoBacking), Ok(addr));
+            assert_eq!(table.add(*key, 8000, parts.count(), &NoBacking), Ok(addr));
         }
-        assert_eq!(table.remove(keys[3], &parts.tally, |_| ()), 32);
-        assert_eq!(table.remove(keys[3], &parts.tally, |_| ()), 0);
+        assert_eq!(table.remove(keys[3], parts.count(), |_| ()), 32);
+        assert_eq!(table.remove(keys[3], parts.count(), |_| ()), 0);
         assert_eq!(table.get(keys[3]), 0);
         assert_eq!(table.get(keys[9]), 80);
         let mut stats = TableStats::default();
         parts.tally.sum_into(&mut stats);
         assert_eq!((stats.nonempty, stats.used), (10, 9));
     }
-
-    use crate::locals::TableStats;
 
     #[test]
     fn a_full_table_says_so_and_still_serves() {
@@ -313,13 +364,13 @@ mod tests {
         for i in 0..1024 {
             // All at one home: the last is 1023 slots away from it.
             let key = Hash::from_word(5 | (i + 1) << 32);
-            assert_eq!(table.add(key, 8, &parts.tally, &NoBacking), Ok(8));
+            assert_eq!(table.add(key, 8, parts.count(), &NoBacking), Ok(8));
         }
         for again in 0..3 {
             let key = Hash::from_word(5 | (9999 + again) << 32);
             assert_eq!(table.get(key), 0);
             assert_eq!(
-                table.add(key, 8, &parts.tally, &NoBacking),
+                table.add(key, 8, parts.count(), &NoBacking),
                 Err(Error::TableFull { slots: 1024 })
             );
         }
@@ -328,7 +379,7 @@ mod tests {
             table.add(
                 Hash::from_word(5 | 1024 << 32),
                 16,
-                &parts.tally,
+                parts.count(),
                 &NoBacking
             ),
             Ok(8)
@@ -339,7 +390,7 @@ mod tests {
     fn the_hash_zero_is_a_key_like_any_other() {
         let parts = Parts::new(2);
         let key = Hash::from_key(&[0; 16]).unwrap();
-        assert_eq!(parts.table().add(key, 8, &parts.tally, &NoBacking), Ok(8));
+        assert_eq!(parts.table().add(key, 8, parts.count(), &NoBacking), Ok(8));
         assert_eq!(parts.table().get(key), 8);
     }
 
@@ -363,18 +414,18 @@ mod tests {
         }
         let parts = Parts::new(14);
         let key = Hash::from_word(4096 * 3 - 1);
-        assert!(parts.table().add(key, 8, &parts.tally, &Never).is_err());
+        assert!(parts.table().add(key, 8, parts.count(), &Never).is_err());
         assert_eq!(parts.table().get(key), 0);
-        assert_eq!(parts.table().add(key, 8, &parts.tally, &NoBacking), Ok(8));
+        assert_eq!(parts.table().add(key, 8, parts.count(), &NoBacking), Ok(8));
         // The next slot is in another chunk, which isn't there.
         let neighbour = Hash::from_word((4096 * 3 - 1) | 1 << 32);
         assert_eq!(parts.table().get(neighbour), 0);
         assert!(parts
             .table()
-            .add(neighbour, 8, &parts.tally, &Never)
+            .add(neighbour, 8, parts.count(), &Never)
             .is_err());
         assert_eq!(
-            parts.table().add(neighbour, 16, &parts.tally, &NoBacking),
+            parts.table().add(neighbour, 16, parts.count(), &NoBacking),
             Ok(16)
         );
         assert_eq!(parts.table().get(neighbour), 16);

@@ -11,7 +11,6 @@
 mod attach;
 mod cells;
 mod figures;
-mod find;
 mod gc;
 mod objects;
 mod snapshot;

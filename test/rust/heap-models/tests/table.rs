@@ -3,7 +3,7 @@
 use heap_models::backing::Backing;
 use heap_models::chunks::Chunks;
 use heap_models::error::{Error, Result};
-use heap_models::locals::{TableStats, Tally};
+use heap_models::locals::{Count, TableStats, Tally};
 use heap_models::sync::AtomicU64;
 use heap_models::table::{Hash, Probe, Slot, Table};
 use loom::cell::UnsafeCell;
@@ -56,8 +56,9 @@ impl Shared {
         // SAFETY: loom checks that nobody else is there.
         self.objects[n].with_mut(|object| unsafe { *object = 7 });
         let addr = 8 * (n as u64 + 1);
+        let count = Count::shared(&self.tallies[n]);
         self.table()
-            .add(Hash::from_word(key), addr, &self.tallies[n], &self.pages)
+            .add(Hash::from_word(key), addr, count, &self.pages)
     }
 
     /// Looks up, and reads the object that is found.
@@ -149,9 +150,11 @@ fn a_lookup_at_home_sees_nothing_or_the_whole_object() {
         let shared = Shared::new(2);
         // Somebody was there already: nothing but the address says that the object is whole.
         shared.add(1, 0).unwrap();
-        shared
-            .table()
-            .remove(Hash::from_word(1), &shared.tallies[0], |_| ());
+        shared.table().remove(
+            Hash::from_word(1),
+            Count::shared(&shared.tallies[0]),
+            |_| (),
+        );
         let writer = start(&shared, |shared| shared.add(1, 1).unwrap());
         let found = shared.get(1);
         assert!(found == 0 || found == 16);
@@ -167,9 +170,11 @@ fn of_two_removals_one_counts() {
         shared.add(1, 0).unwrap();
         let remove = |n: usize| {
             start(&shared, move |shared| {
-                shared
-                    .table()
-                    .remove(Hash::from_word(1), &shared.tallies[n], |_| ())
+                shared.table().remove(
+                    Hash::from_word(1),
+                    Count::shared(&shared.tallies[n]),
+                    |_| (),
+                )
             })
         };
         let (a, b) = (remove(0), remove(1));
@@ -209,9 +214,11 @@ fn a_removal_beside_adds_keeps_the_books() {
         shared.add(5, 0).unwrap();
         let adder = start(&shared, |shared| shared.add(5, 1).unwrap());
         let remover = start(&shared, |shared| {
-            shared
-                .table()
-                .remove(Hash::from_word(5), &shared.tallies[0], |_| ())
+            shared.table().remove(
+                Hash::from_word(5),
+                Count::shared(&shared.tallies[0]),
+                |_| (),
+            )
         });
         let stored = adder.join().unwrap();
         let removed = remover.join().unwrap();
@@ -229,9 +236,12 @@ fn a_table_that_two_fill_is_full_for_one() {
         shared.add(7, 0).unwrap();
         let adder = |key| {
             start(&shared, move |shared| {
-                shared
-                    .table()
-                    .add(Hash::from_word(key), 8, &shared.tallies[1], &shared.pages)
+                shared.table().add(
+                    Hash::from_word(key),
+                    8,
+                    Count::shared(&shared.tallies[1]),
+                    &shared.pages,
+                )
             })
         };
         let (a, b) = (adder(2), adder(4));
@@ -244,9 +254,12 @@ fn a_table_that_two_fill_is_full_for_one() {
         let (has_2, has_4) = (shared.get(2) != 0, shared.get(4) != 0);
         assert_eq!((has_2, has_4), (a.is_ok(), b.is_ok()));
         assert_eq!(shared.get(6), 0);
-        let third = shared
-            .table()
-            .add(Hash::from_word(6), 8, &shared.tallies[1], &shared.pages);
+        let third = shared.table().add(
+            Hash::from_word(6),
+            8,
+            Count::shared(&shared.tallies[1]),
+            &shared.pages,
+        );
         assert_eq!(third, full);
     });
 }
