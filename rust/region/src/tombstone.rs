@@ -1,6 +1,7 @@
 //! Pages that the OCaml collector can read through stale pointers: every word is the
 //! header of an abstract block of one word that the collector never marks. One piece of
-//! memory, mapped again and again, serves the whole process.
+//! memory, mapped again and again, serves the whole process. (Not a memory file: the system's limit
+//! on the length of files, RLIMIT_FSIZE, holds for these, and kills who exceeds it, or refuses.)
 //!
 //! Each time costs one of the kernel's 65,530 mappings, so the piece gets larger as more is
 //! buried: it stays below a four-thousandth of all that ever was (and 128 MB), and the
@@ -8,12 +9,9 @@
 //! terabyte; from there on, 8 for each GB). What lies where in the piece follows from the address, so that neighbours buried one after the
 //! other become one mapping.
 
-use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
 use crate::error::Result;
 use crate::sync::process::{AtomicUsize, Ordering};
-use crate::sys::{self, Protection, Sharing};
+use crate::sys::{self, Protection};
 
 /// wosize 1, colour NOT_MARKABLE, tag Abstract: odd, so that as a field it is an integer.
 pub const WORD: u64 = 0x7FB;
@@ -23,8 +21,6 @@ const PIECE: usize = 2 << 20;
 
 /// How often a piece serves before the next one, twice as long.
 const TIMES: usize = 8192;
-
-const NAME: &CStr = c"hh_shared tombstone";
 
 /// The pieces: the one number `n` has `PIECE << n` bytes.
 const PIECES: usize = 7;
@@ -52,29 +48,29 @@ pub(crate) unsafe fn lay_over(addr: usize, len: usize) -> Result<()> {
         // - the part lies inside the span, which is the caller's;
         // - the template is a shared mapping of `length` bytes that is never unmapped.
         if unsafe { sys::map_again_over(template + within, at, part) }.is_err() {
-            // An emulator that cannot map a second time (valgrind): from a new piece.
-            let file = filled(length)?;
+            // An emulator that cannot map a second time (valgrind): a piece of its own.
             // SAFETY: the part lies inside the span, which is the caller's.
-            unsafe { map_part(at, part, file.as_fd(), within)? };
+            unsafe { lay_own_over(at, part)? };
         }
         at += part;
     }
     Ok(())
 }
 
+/// The same with memory that serves nothing else. At no time is there anything but what was there
+/// and tombstones.
+///
 /// # Safety
 /// - as for [`lay_over`].
-unsafe fn map_part(addr: usize, len: usize, fd: BorrowedFd<'_>, within: usize) -> Result<()> {
-    // SAFETY: by this function's contract.
+unsafe fn lay_own_over(addr: usize, len: usize) -> Result<()> {
+    let made = filled(len)?;
+    // SAFETY:
+    // - the target is the caller's, by this function's contract;
+    // - `made` was mapped one line up, and nobody else knows of it.
     unsafe {
-        sys::map_file_over(
-            addr,
-            len,
-            Protection::Read,
-            Sharing::Shared,
-            fd,
-            within as u64,
-        )
+        sys::move_over(made, addr, len).inspect_err(|_| {
+            let _ = sys::unmap(made, len);
+        })
     }
 }
 
@@ -101,7 +97,7 @@ fn template_of(number: usize) -> Result<usize> {
         return Ok(known);
     }
     let length = PIECE << number;
-    let made = sys::map_shared_anywhere(length, Protection::Read, filled(length)?.as_fd())?;
+    let made = filled(length)?;
     // Release on success: pairs with the load above. Acquire on failure: the other's piece.
     match TEMPLATES[number].compare_exchange(0, made, Ordering::Release, Ordering::Acquire) {
         Ok(_) => Ok(made),
@@ -113,16 +109,25 @@ fn template_of(number: usize) -> Result<usize> {
     }
 }
 
-/// A new memory file of `length` bytes, a multiple of PIECE, full of tombstones.
-fn filled(length: usize) -> Result<OwnedFd> {
-    let file = sys::create_memfd(NAME)?;
-    // In the program, not from the allocator, which may have nothing left.
-    static WORDS: [[u8; 8]; 8192] = [WORD.to_ne_bytes(); 8192];
-    let bytes = WORDS.as_flattened();
-    for offset in (0..length).step_by(bytes.len()) {
-        sys::write_at(file.as_fd(), bytes, offset as u64)?;
-    }
-    Ok(file)
+/// New memory of `length` bytes, whole pages, full of tombstones, which can only be read; its
+/// address. Shared, as only such memory can be mapped a second time.
+fn filled(length: usize) -> Result<usize> {
+    let made = sys::map_shared_zeroes(length)?;
+    let fill = || {
+        // An error instead of a signal where there is no memory; older kernels can't say.
+        match sys::populate_write(made, length) {
+            Err(error) if error.errno != libc::EINVAL => return Err(error),
+            _ => {}
+        }
+        // SAFETY: mapped above, writable, and nobody else knows of it: as many words are there.
+        unsafe {
+            std::slice::from_raw_parts_mut(made as *mut u64, length / 8).fill(WORD);
+            sys::protect(made, length, Protection::Read)
+        }
+    };
+    // SAFETY: as above; the reference that filled it is gone.
+    fill().inspect_err(|_| drop(unsafe { sys::unmap(made, length) }))?;
+    Ok(made)
 }
 
 #[cfg(test)]
@@ -156,6 +161,21 @@ mod tests {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let span = format!("{:x}-{:x} r--s", claim.base(), claim.base() + 64 * 4096);
         assert!(maps.contains(&span), "{span} is not one mapping:\n{maps}");
+    }
+
+    #[test]
+    fn where_nothing_can_be_mapped_twice_each_has_its_own() {
+        let claim = Claim::search(&Scan::DEFAULT.with_len(3 * 4096)).unwrap();
+        // SAFETY: nobody knows of this claim.
+        let words = unsafe {
+            claim.map_anonymous(0, 3 * 4096).unwrap();
+            lay_own_over(claim.base() + 4096, 4096).unwrap();
+            std::slice::from_raw_parts(claim.base() as *const u64, 3 * 512)
+        };
+        for (index, word) in words.iter().enumerate() {
+            let expected = if index / 512 == 1 { WORD } else { 0 };
+            assert_eq!(*word, expected, "word {index}");
+        }
     }
 
     #[test]

@@ -126,6 +126,25 @@ let with_short_files dir =
   check_list md 1 500;
   Ancient.detach md
 
+(* The tombstones that are put where values were came from a memory file of two megabytes, which was
+   too long: [detach] and [delete] failed where SIGXFSZ was ignored, and killed the process elsewhere,
+   though no file of theirs was longer than a few pages. *)
+let tiny_files dir =
+  let script = {|ulimit -f 1024 || exit 99; "$@"|} in
+  check_int "with tiny files" 0 (through_shell script "tiny" dir)
+
+let with_tiny_files dir =
+  let md = Ancient.open_file ~mode:Create (Filename.concat dir "image") in
+  let shared = Ancient.follow (Ancient.share md 0 (list 1000)) in
+  let marked = Ancient.mark (list 1000) in
+  let left = Ancient.follow marked in
+  Ancient.delete marked;
+  Ancient.detach md;
+  let is_tombstone v = Obj.tag (Obj.repr (Sys.opaque_identity v)) = Obj.abstract_tag in
+  check_bool "marked" true (is_tombstone left);
+  check_bool "shared" true (is_tombstone shared);
+  Gc.full_major ()
+
 (* Addresses for five gigabytes: two are for the table of what a copy has visited. *)
 let few_addresses dir =
   let path = Filename.concat dir "image" in
@@ -183,6 +202,7 @@ let () =
   | [| _; "nothing"; _ |] -> ()
   | [| _; "full"; dir |] -> in_full_disk dir
   | [| _; "long"; dir |] -> with_short_files dir
+  | [| _; "tiny"; dir |] -> with_tiny_files dir
   | [| _; "few"; dir |] -> with_few_addresses dir
   | _ ->
       run "ancient file: limits"
@@ -191,6 +211,7 @@ let () =
             [
               test "full disk" (in_dir full_disk);
               test "length of files" (in_dir long_file);
+              test "length of files, a megabyte" (in_dir tiny_files);
               test "address space" (in_dir few_addresses);
             ] );
         ]

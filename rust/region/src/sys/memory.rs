@@ -107,9 +107,21 @@ pub unsafe fn map_zeroes_over(addr: usize, len: usize, prot: Protection) -> Resu
     map(addr, len, prot.bits(), FLAGS, -1, 0).map(|_| ())
 }
 
-/// Maps `len` bytes of `fd`, shared, wherever the kernel likes; the address.
-pub fn map_shared_anywhere(len: usize, prot: Protection, fd: BorrowedFd<'_>) -> Result<usize> {
-    map(0, len, prot.bits(), libc::MAP_SHARED, fd.as_raw_fd(), 0)
+/// Maps `len` bytes of zeroes, shared with the children, wherever the kernel likes; the address.
+pub fn map_shared_zeroes(len: usize) -> Result<usize> {
+    const FLAGS: i32 = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    map(0, len, Protection::ReadWrite.bits(), FLAGS, -1, 0)
+}
+
+/// Moves the mapping of `[from, from + len)` over `[addr, addr + len)`.
+///
+/// # Safety
+/// - `[addr, addr + len)` lies inside a span that the caller reserved, and no reference to
+///   it lives;
+/// - the mapping is the caller's, and nobody uses an address in it.
+pub unsafe fn move_over(from: usize, addr: usize, len: usize) -> Result<()> {
+    // SAFETY: both spans are the caller's, by this function's contract.
+    unsafe { remap_over(from, len, addr, len) }
 }
 
 /// Maps the pages of the shared mapping at `template` a second time, over `[addr, addr + len)`.
@@ -119,11 +131,26 @@ pub fn map_shared_anywhere(len: usize, prot: Protection, fd: BorrowedFd<'_>) -> 
 ///   it lives.
 /// - a shared mapping of at least `len` bytes begins at `template`.
 pub unsafe fn map_again_over(template: usize, addr: usize, len: usize) -> Result<()> {
-    const FLAGS: i32 = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
     // SAFETY:
     // - an old length of 0 leaves the template in place and maps its pages anew;
     // - the target span is the caller's, by this function's contract.
-    let got = unsafe { libc::mremap(template as *mut _, 0, len, FLAGS, addr as *mut libc::c_void) };
+    unsafe { remap_over(template, 0, addr, len) }
+}
+
+/// # Safety
+/// - as for the two above, of which `old_len` says which it is.
+unsafe fn remap_over(from: usize, old_len: usize, addr: usize, len: usize) -> Result<()> {
+    const FLAGS: i32 = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: by this function's contract.
+    let got = unsafe {
+        libc::mremap(
+            from as *mut _,
+            old_len,
+            len,
+            FLAGS,
+            addr as *mut libc::c_void,
+        )
+    };
     if got == libc::MAP_FAILED {
         Err(Error::last("mremap", span(addr, len)))
     } else {
