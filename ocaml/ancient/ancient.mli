@@ -195,8 +195,10 @@ val mark_info : ?protect:bool -> 'a -> 'a ancient * info
     they processes, forked children or domains; the lock of one that dies is free. All
     functions may be called from any domain. While a value is copied, domains that want to
     collect wait for slices of it, as for {!mark}; while it is written to the disk, not at
-    all. What runs between two slices (a signal's handler, a finaliser) must not change
-    the same file: it would wait for itself.
+    all. What runs between two slices on the same thread (a signal's handler, a finaliser)
+    can't change the same file: there, {!share}, {!remove} and {!compact} raise instead of
+    waiting for themselves. Nor may it wait for a thread or domain that changes the file,
+    and waits in its turn.
 
     {b Failures.} A process killed at any moment, in {!attach}, {!share}, {!remove} or
     {!compact}, leaves every value as it was published last, and nothing else: the space
@@ -333,12 +335,15 @@ val share : md -> int -> 'a -> 'a ancient
     It takes whole pages, 4096 bytes at least.
 
     If another writer is at work, [share] waits for it, and lets other threads and domains
-    run meanwhile.
+    run meanwhile. While it copies a large value, handlers of signals and finalisers run;
+    what they raise, [share] raises, having shared nothing.
 
     @raise Invalid_argument
       if [v] holds what can't be in a file, with its place, as in
       ["Ancient.share: closure at field 0 of field 1"]; if [key] is negative, [md]
-      detached, or open for reading only.
+      detached, or open for reading only; in a signal's handler or a finaliser that runs
+      in the middle of another [share] into the same file (let it note what to share, for
+      afterwards).
     @raise Failure if the file would exceed its maximum size, or is damaged.
     @raise Unix.Unix_error if the system refuses, e.g. [ENOSPC] on a full disk. *)
 
@@ -492,7 +497,8 @@ val compact : md -> unit
     time of copying what is moved; needs memory for the largest value that is.
 
     @raise Failure if the file is damaged.
-    @raise Invalid_argument if [md] is detached or open for reading only.
+    @raise Invalid_argument
+      if [md] is detached or open for reading only; in the middle of a {!share}, as that.
     @raise Unix.Unix_error if the system refuses. *)
 
 val sync : md -> unit

@@ -25,7 +25,8 @@ impl Image {
     /// Takes the writer's lock if nobody has it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the file was attached by a descriptor that can't be written.
+    /// [`Error::Invalid`] if the file was attached by a descriptor that can't be written, or this
+    /// thread has the lock already.
     pub fn try_lock(&self) -> Result<Option<Locked>> {
         self.check_writable()?;
         Locked::try_new(&self.file)

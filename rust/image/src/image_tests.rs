@@ -1,7 +1,7 @@
 //! Real files, attached by this process: making, growing, holding, refusing.
 
 use super::*;
-use crate::body::{self, Title};
+use crate::body::{Body, Contents, Title};
 use crate::holds::Holds;
 use crate::pins::Pins;
 use crate::site::Wish;
@@ -59,35 +59,33 @@ impl Drop for Temporary {
 pub(super) fn share(image: &Image, key: u64, words: u64, fill: u64) -> Result<()> {
     let (locked, key) = (image.wait_lock()?, Key::Int(key));
     let mut writer = image.writer(&locked)?;
-    let built = image.build(&mut writer, &Title::from(key.clone()), |body| {
-        let bytes = words * 8 + 8;
-        if bytes > body.room() {
-            return Ok::<_, Error>(None);
-        }
-        body.ensure(bytes)?;
-        let base = body.base().cast::<u64>();
-        // SAFETY: `ensure` made `words + 1` words writable.
-        unsafe {
-            base.write(words << 10 | 0x300);
-            (1..=words as usize).for_each(|index| base.add(index).write(fill));
-        }
-        let value = body.address() + 8;
-        body.set(block(value, bytes));
-        Ok(Some(()))
-    })?;
+    let title = Title::from(key.clone());
+    let built = image.build(&mut writer, &title, |body| fill_block(body, words, fill))?;
     let published = image.publish(writer, built)?;
     image.keep(&key, published)?;
     Ok(())
 }
 
-/// One block, at its place.
-fn block(value: u64, bytes: u64) -> body::Contents {
-    body::Contents {
-        value,
+/// Puts a block of `words` words that all are `fill` into a body; none if it has no room for it.
+fn fill_block(body: &mut Body<'_>, words: u64, fill: u64) -> Result<Option<()>> {
+    let bytes = words * 8 + 8;
+    if bytes > body.room() {
+        return Ok(None);
+    }
+    body.ensure(bytes)?;
+    let base = body.base().cast::<u64>();
+    // SAFETY: `ensure` made `words + 1` words writable.
+    unsafe {
+        base.write(words << 10 | 0x300);
+        (1..=words as usize).for_each(|index| base.add(index).write(fill));
+    }
+    body.set(Contents {
+        value: body.address() + 8,
         bytes,
         blocks: 1,
         kept: Vec::new(),
-    }
+    });
+    Ok(Some(()))
 }
 
 /// The words of a key's block, as this process sees them.
@@ -219,11 +217,32 @@ fn what_overlaps_a_held_value_is_not_held() {
 fn one_writer_at_a_time() {
     let file = Temporary::new("lock");
     let image = file.attach().unwrap();
+    let taken = || image.try_lock().unwrap().is_none();
+    let other = || std::thread::scope(|scope| scope.spawn(taken).join().unwrap());
     let locked = image.try_lock().unwrap().unwrap();
-    assert!(image.try_lock().unwrap().is_none());
+    assert!(other());
     drop(locked);
-    assert!(image.try_lock().unwrap().is_some());
+    assert!(!other() && !taken());
     image.detach().unwrap();
+}
+
+/// A signal's handler that shares, in the middle of a share, waited for itself for ever.
+#[test]
+fn a_thread_does_not_wait_for_itself() {
+    let (file, another) = (Temporary::new("itself"), Temporary::new("another"));
+    let (image, another) = (file.attach().unwrap(), another.attach().unwrap());
+    let locked = image.try_lock().unwrap().unwrap();
+    let twice = file.attach().unwrap();
+    for image in [&image, &twice] {
+        for answer in [image.wait_lock().map(Some), image.try_lock()] {
+            let error = answer.unwrap_err().to_string();
+            assert!(error.contains("in the middle of changing it"), "{error}");
+        }
+    }
+    assert!(another.try_lock().unwrap().is_some());
+    drop(locked);
+    assert!(twice.try_lock().unwrap().is_some());
+    [image, twice, another].map(|image| image.detach().unwrap());
 }
 
 /// A writer that pins nothing, as one of another process that is gone by the time one looks.
@@ -232,26 +251,13 @@ fn write(storage: &File, key: u64, words: u64, fill: u64) -> Result<Entry> {
     let key = Key::Int(key);
     let built = writer.build(&Title::from(key), |body| {
         if words == 0 {
-            body.set(body::Contents {
+            body.set(Contents {
                 value: 1,
-                ..body::Contents::default()
+                ..Contents::default()
             });
-            return Ok::<_, Error>(Some(()));
+            return Ok(Some(()));
         }
-        let bytes = words * 8 + 8;
-        if bytes > body.room() {
-            return Ok(None);
-        }
-        body.ensure(bytes)?;
-        let base = body.base().cast::<u64>();
-        // SAFETY: `ensure` made `words + 1` words writable.
-        unsafe {
-            base.write(words << 10 | 0x300);
-            (1..=words as usize).for_each(|index| base.add(index).write(fill));
-        }
-        let value = body.address() + 8;
-        body.set(block(value, bytes));
-        Ok(Some(()))
+        fill_block(body, words, fill)
     })?;
     writer.publish(built, 503)
 }
@@ -339,9 +345,9 @@ fn holes_of_the_file_get_storage_before_a_value_is_built_in_them() {
     let built = writer.build(&Title::from(Key::Int(2)), |body| {
         body.ensure(1 << 19)?;
         assert!(stored() >= 1 << 19, "{} bytes have storage", stored());
-        body.set(body::Contents {
+        body.set(Contents {
             value: 1,
-            ..body::Contents::default()
+            ..Contents::default()
         });
         Ok::<_, Error>(Some(()))
     });

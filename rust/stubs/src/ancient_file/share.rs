@@ -51,7 +51,8 @@ unsafe extern "C" fn hh_ancient_share(
 }
 
 /// The writer's lock, as soon as nobody else has it. `value` is a value again when this returns,
-/// though it may have moved.
+/// though it may have moved. An exception where this thread has it: this is a handler then, or a
+/// finaliser, which a share lets run between two slices.
 ///
 /// # Safety
 /// - `value` is an OCaml value; the caller holds the runtime's lock.

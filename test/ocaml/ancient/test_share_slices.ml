@@ -1,0 +1,182 @@
+(* A large value is shared while another domain runs: see slicing.ml; and what runs between two
+   slices, on the same thread or another one, finds the file and its lock in order. *)
+
+open Test_support
+open Slicing
+
+let in_file f () =
+  with_temp_dir (fun dir ->
+      let path = Filename.concat dir "image" in
+      let md = Ancient.open_file ~mode:Create ~durable:false path in
+      Fun.protect (fun () -> f path md) ~finally:(fun () -> Ancient.detach md))
+
+(* Each copy in a file of its own (what was followed keeps its place); in memory, if there is room:
+   it is a gigabyte in all, and a slow disk takes minutes for that. *)
+let shares =
+  let attached = ref None in
+  let drop () =
+    let drop (path, md) =
+      Ancient.detach md;
+      Sys.remove path
+    in
+    Option.iter drop !attached;
+    attached := None
+  in
+  let copy_in temp_dir v =
+    drop ();
+    let path = Filename.temp_file ?temp_dir "hh_shared" "" in
+    let md = Ancient.open_file ~mode:Create ~durable:false path in
+    attached := Some (path, md);
+    Ancient.share md 1 v
+  in
+  let copy v =
+    match copy_in (Some "/dev/shm") v with
+    | copied -> copied
+    | exception (Sys_error _ | Unix.Unix_error (ENOSPC, _, _)) -> copy_in None v
+  in
+  { rounds = min 3; copy; drop = (fun _ -> drop ()) }
+
+let check_whole md = check_bool "verify" true (Ancient.verify md = Ok ())
+let get md key : int list = Ancient.follow (Ancient.get md key)
+
+(* Another process gets the lock, and finds a value that it can replace. *)
+let () =
+  role "write" (fun args ->
+      let md = Ancient.open_file ~mode:Read_write args.(0) in
+      ignore (Ancient.share md 2 [ 2; 2 ]))
+
+let others_can_write path md =
+  wait_ok (spawn "write" [ path ]);
+  check_bool "the other's" true (get md 2 = [ 2; 2 ])
+
+exception Alarm
+
+let a_handler_raises path md =
+  let value = numbers () in
+  ignore (Ancient.share md 1 [ 1 ]);
+  let armed = ref false and raised = ref 0 in
+  with_alarm (fun () -> if !armed then raise Alarm) @@ fun alarm ->
+  let try_to_share () =
+    alarm ();
+    armed := true;
+    match Ancient.share md 3 value with
+    | _ -> armed := false
+    | exception Alarm -> incr raised
+  in
+  beside idle (fun () ->
+      while !raised < 5 do
+        try_to_share ();
+        ignore (Ancient.remove md (Int 3))
+      done;
+      check_bool "as it was" true (Ancient.keys md = [ Int 1 ] && get md 1 = [ 1 ]);
+      check_whole md;
+      others_can_write path md;
+      check_numbers (Ancient.share md 3 value);
+      check_whole md)
+
+(* It waited for itself, for ever. *)
+let a_handler_changes_the_file path md =
+  let value = numbers () in
+  let refused = ref 0 in
+  let other = Ancient.open_file ~mode:Create ~durable:false (path ^ "2") in
+  (* As if by a program that has the file from elsewhere. *)
+  let twice = Ancient.open_file ~mode:Read_write path in
+  let is_refused what f =
+    match f () with
+    | () -> false
+    | exception Invalid_argument text ->
+        String.starts_with ~prefix:("Ancient." ^ what ^ ": file ") text
+        && String.ends_with ~suffix:"for afterwards" text
+  in
+  let share md () = ignore (Ancient.share md 2 [ 0 ]) in
+  let handler () =
+    (* It may run before the lock is taken, or when it is free again. *)
+    if is_refused "share" (share md) then begin
+      check_bool "the same file" true (is_refused "share" (share twice));
+      let remove () = ignore (Ancient.remove md (Int 1)) in
+      check_bool "remove" true (is_refused "remove" remove);
+      check_bool "compact" true (is_refused "compact" (fun () -> Ancient.compact md));
+      incr refused;
+      let n = Ancient.follow (Ancient.share other 1 !refused) in
+      check_int "another file" !refused n;
+      ignore (Ancient.mem md (Int 1))
+    end
+  in
+  with_alarm handler @@ fun alarm ->
+  beside idle (fun () ->
+      while !refused < 3 do
+        alarm ();
+        check_numbers (Ancient.share md 1 value)
+      done;
+      check_whole md;
+      others_can_write path md);
+  List.iter Ancient.detach [ other; twice ]
+
+(* While one thread is between two slices, another one of its domain wants the lock: it waits, and
+   lets the first one go on. *)
+let another_thread_waits _path md =
+  let value = numbers () in
+  let wanted, want = Unix.pipe () in
+  let sharing = Atomic.make false and waited = ref 0 and stop = ref false in
+  let other () =
+    let byte = Bytes.create 1 in
+    while
+      ignore (Unix.read wanted byte 0 1);
+      not !stop
+    do
+      let during = Atomic.get sharing in
+      ignore (Ancient.share md 2 [ !waited ]);
+      if during && not (Atomic.get sharing) then incr waited
+    done
+  in
+  let thread = Thread.create other () in
+  let wake () = ignore (Unix.write_substring want "x" 0 1) in
+  let handler () =
+    wake ();
+    Thread.yield ()
+  in
+  with_alarm handler (fun alarm ->
+      beside idle (fun () ->
+          while !waited < 3 do
+            alarm ();
+            Atomic.set sharing true;
+            let shared = Ancient.share md 1 value in
+            Atomic.set sharing false;
+            check_numbers shared;
+            Thread.delay 0.01
+          done));
+  stop := true;
+  wake ();
+  Thread.join thread;
+  check_whole md
+
+let another_domain_waits _path md =
+  let value = numbers () in
+  let shared = Atomic.make 0 in
+  let other () =
+    let n = Atomic.get shared + 1 in
+    if Ancient.follow (Ancient.share md 2 n) <> n then failwith "another's";
+    Atomic.set shared n
+  in
+  beside other (fun () ->
+      for _ = 1 to 3 do
+        check_numbers (Ancient.share md 1 value);
+        let before = Atomic.get shared in
+        while Atomic.get shared = before do
+          Domain.cpu_relax ()
+        done
+      done);
+  check_whole md
+
+let () =
+  run "ancient share, slices"
+    [
+      ("a large value, two domains", tests shares);
+      ( "between two slices",
+        [
+          test "a handler raises" (in_file a_handler_raises);
+          test "a handler changes the file" (in_file a_handler_changes_the_file);
+          test "another thread waits" (in_file another_thread_waits);
+          test "another domain waits" (in_file another_domain_waits);
+        ] );
+    ]
