@@ -9,27 +9,7 @@
    Before, a small value, in nanoseconds; and behind, how long another domain, which allocates
    all the time, has to wait while large values are marked. *)
 
-type tree = Leaf | Node of tree * int * tree
-
-let rec tree depth n =
-  if depth = 0 then Leaf
-  else Node (tree (depth - 1) (2 * n), n, tree (depth - 1) ((2 * n) + 1))
-
-module Strings = Map.Make (String)
-
-let key i = Printf.sprintf "key %d" (i * 7919 mod 1_000_003)
-
-let map n =
-  List.fold_left
-    (fun m i -> Strings.add (key i) (float i) m)
-    Strings.empty (List.init n Fun.id)
-
-let table n =
-  let table = Hashtbl.create n in
-  for i = 1 to n do
-    Hashtbl.replace table i (key i)
-  done;
-  table
+open Data
 
 let cmts directory =
   let cmt name =
@@ -38,8 +18,6 @@ let cmts directory =
     else None
   in
   List.filter_map cmt (List.sort compare (Array.to_list (Sys.readdir directory)))
-
-type data = Data : string * (unit -> 'a) -> data
 
 (* A buffer that is in memory already. *)
 let buffer bytes =
@@ -155,11 +133,11 @@ let () =
     "Mars/mrk" "Mars/shr" "cpd/mcpy";
   let data =
     [
-      Data ("tree of 2^20 nodes", fun () -> tree 20 1);
-      Data ("map of 500,000 strings", fun () -> map 500_000);
-      Data ("list of 2 M ints", fun () -> List.init 2_000_000 Fun.id);
-      Data ("array of 1 M strings", fun () -> Array.init 1_000_000 key);
-      Data ("hash table of 500,000", fun () -> table 500_000);
+      tree_20;
+      map_500k;
+      list_2m;
+      strings_1m;
+      table_500k;
       Data (".cmt files of the stdlib", fun () -> cmts Config.standard_library);
     ]
   in
@@ -167,7 +145,7 @@ let () =
   print_newline ();
   waits
     [
-      Data ("list of 10 M ints", fun () -> List.init 10_000_000 Fun.id);
+      Data ("list of 10 M ints", fun () -> list 10_000_000);
       Data ("map of 1 M strings", fun () -> map 1_000_000);
       Data ("string of 1 GB", fun () -> Bytes.make (1 lsl 30) 'x');
     ]

@@ -6,11 +6,7 @@
    Each opening is one process's first, started for it: it opens the file, gets the key, follows
    it and reads a field. What the operating system caches of the file is cached. *)
 
-type tree = Leaf | Node of tree * int * tree
-
-let rec tree depth n =
-  if depth = 0 then Leaf
-  else Node (tree (depth - 1) (2 * n), n, tree (depth - 1) ((2 * n) + 1))
+open Data
 
 let rec sum = function Leaf -> 0 | Node (left, n, right) -> sum left + n + sum right
 
@@ -73,29 +69,16 @@ let opening depth =
 
 type walk = Walk : string * 'a * ('a -> int) -> walk
 
-module Strings = Map.Make (String)
-
-let key i = Printf.sprintf "key %d" (i * 7919 mod 1_000_003)
-
 let walks () =
-  let map =
-    List.fold_left
-      (fun m i -> Strings.add (key i) (float i) m)
-      Strings.empty (List.init 500_000 Fun.id)
-  in
-  let table = Hashtbl.create 500_000 in
-  for i = 1 to 500_000 do
-    Hashtbl.replace table i (key i)
-  done;
   let lengths = Array.fold_left (fun n s -> n + String.length s) 0 in
   let keys map = Strings.fold (fun s x n -> n + String.length s + int_of_float x) map 0 in
   let entries table = Hashtbl.fold (fun i s n -> n + i + String.length s) table 0 in
   [
     Walk ("tree of 2^20 nodes", tree 20 1, sum);
-    Walk ("map of 500,000 strings", map, keys);
-    Walk ("list of 2 M ints", List.init 2_000_000 Fun.id, List.fold_left ( + ) 0);
-    Walk ("array of 1 M strings", Array.init 1_000_000 key, lengths);
-    Walk ("hash table of 500,000", table, entries);
+    Walk ("map of 500,000 strings", map 500_000, keys);
+    Walk ("list of 2 M ints", list 2_000_000, List.fold_left ( + ) 0);
+    Walk ("array of 1 M strings", strings 1_000_000, lengths);
+    Walk ("hash table of 500,000", table 500_000, entries);
   ]
 
 let go_over (Walk (name, value, walk)) =

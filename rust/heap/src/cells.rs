@@ -32,8 +32,8 @@ impl Heap {
     ) -> Result<bool> {
         self.attached()?;
         let word = self.span().word_to_write(addr)?;
+        // SeqCst: what the lists built on it were proved for; pairs with itself, and with `load`.
         let (old, new, order) = (expected as u64, desired as u64, Ordering::SeqCst);
-        // SeqCst: what the lists built on it were proved for; pairs with `load` too.
         Ok(if weak {
             word.compare_exchange_weak(old, new, order, order).is_ok()
         } else {

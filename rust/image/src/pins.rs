@@ -34,6 +34,7 @@ extern "C" fn after_fork() {}
 pub(crate) fn count_forks() {
     // Without memory for the handler, no fork is counted: see `Pins::unpin`.
     if sys::at_fork(before_fork, after_fork).is_err() {
+        // Relaxed: before any pins, whose threads are told of them by a lock.
         FORKS.store(UNKNOWN, Ordering::Relaxed);
     }
 }

@@ -162,6 +162,24 @@ impl Drop for Root {
     }
 }
 
+/// The methods of [`Source`] for which both worlds below have their `source` answer.
+macro_rules! what_the_source_says {
+    () => {
+        #[inline(always)]
+        fn outside(&self, block: usize, header: usize) -> Outside {
+            self.source.outside(block, header)
+        }
+
+        fn custom(&self, operations: usize) -> Custom {
+            self.source.custom(operations)
+        }
+
+        fn custom_name(&self, operations: usize) -> String {
+            self.source.custom_name(operations)
+        }
+    };
+}
+
 /// A world copied from without a poll, for a while or to the end.
 struct OnePiece<'s, S> {
     source: &'s S,
@@ -188,18 +206,7 @@ impl<S: Source> Source for OnePiece<'_, S> {
         self.source.keep(value)
     }
 
-    #[inline(always)]
-    fn outside(&self, block: usize, header: usize) -> Outside {
-        self.source.outside(block, header)
-    }
-
-    fn custom(&self, operations: usize) -> Custom {
-        self.source.custom(operations)
-    }
-
-    fn custom_name(&self, operations: usize) -> String {
-        self.source.custom_name(operations)
-    }
+    what_the_source_says!();
 
     fn pause(&self) -> bool {
         let Some(patience) = self.patience else {
@@ -315,18 +322,7 @@ impl<S: Source> Source for Sliced<'_, S> {
         self.source.keep(value)
     }
 
-    #[inline(always)]
-    fn outside(&self, block: usize, header: usize) -> Outside {
-        self.source.outside(block, header)
-    }
-
-    fn custom(&self, operations: usize) -> Custom {
-        self.source.custom(operations)
-    }
-
-    fn custom_name(&self, operations: usize) -> String {
-        self.source.custom_name(operations)
-    }
+    what_the_source_says!();
 
     fn pause(&self) -> bool {
         if self.given_up.get() {

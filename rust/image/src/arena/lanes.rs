@@ -143,21 +143,18 @@ impl Lanes {
     /// - the pages are one graph's, in a lane of this arena, and nobody reads them;
     /// - they haven't been buried.
     pub(crate) unsafe fn bury(&self, base: usize, bytes: usize) {
-        // Acquire: pairs with `make`.
+        // Acquire: pairs with `add_ground`.
         let mut ground = self.grounds.load(Ordering::Acquire);
         while !ground.is_null() {
             // SAFETY: grounds are never freed.
-            let Ground {
-                claim,
-                steps,
-                older,
-            } = unsafe { &*ground };
+            let here = unsafe { &*ground };
+            let Ground { claim, steps, .. } = here;
             if claim.contains(base) {
                 // SAFETY: by this function's contract.
                 unsafe { self.bury_in(claim, steps, base - claim.base(), bytes) };
                 return;
             }
-            ground = *older;
+            ground = here.older;
         }
     }
 

@@ -118,6 +118,7 @@ impl Region {
     /// `EBADF` once detached; those of [`growth::follow`].
     pub fn update(&self) -> Result<bool> {
         let entered = self.enter("update")?;
+        // Acquire: pairs with the Release in `mapped_to`.
         let before = self.mapped.load(Ordering::Acquire);
         // SAFETY: the region's file is mapped while it is in use, for `before` bytes.
         let now = unsafe { growth::follow(self.span.claim(), entered.fd(), before) };
@@ -133,6 +134,7 @@ impl Region {
     /// `EBADF` once detached; those of [`growth::grow`].
     pub fn grow(&self) -> Result<Growth> {
         let entered = self.enter("grow")?;
+        // Acquire: pairs with the Release in `mapped_to`.
         let before = self.mapped.load(Ordering::Acquire);
         // SAFETY: the region's file is mapped while it is in use, for `before` bytes.
         let grown = unsafe { growth::grow(self.span.claim(), entered.fd(), before) };
@@ -156,6 +158,7 @@ impl Region {
         if self.users.fetch_or(DETACHED, Ordering::SeqCst) & DETACHED != 0 {
             return Ok(false);
         }
+        // Acquire: as in `update`.
         let mapped = self.mapped.load(Ordering::Acquire);
         let synced = sys::sync_to_file(self.span.claim().base(), mapped);
         drop(entered);

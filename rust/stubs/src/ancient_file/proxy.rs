@@ -115,7 +115,9 @@ pub(crate) unsafe fn value(proxy: Value) -> Result<usize, Exn> {
     }
     // SAFETY: as above.
     let token = unsafe { word(proxy, 3) };
-    // Relaxed: whoever sees 0 may skip what is only done twice to no effect.
+    // Relaxed, all three: partners of each other in other domains. `follow` and `release` take one
+    // lock: who is told by `follow` that the token was given back sees the 0 that was stored before
+    // that. Whoever sees the token still asks `follow`; whoever sees 0 has nothing to do.
     let held = token.load(Ordering::Relaxed);
     if held != 0 {
         if follow(site, held as u64) {
@@ -137,6 +139,8 @@ pub(crate) unsafe fn value(proxy: Value) -> Result<usize, Exn> {
 ///   second call finds the token given back.
 unsafe extern "C" fn finalize(proxy: Value) {
     // SAFETY: by this function's contract.
+    // Relaxed: the second pairs with the store in `value`. Nobody reaches the proxy any more, and the
+    // collector, which found that out, has met all domains since they did.
     let (site, token) = unsafe {
         (
             word(proxy, 2).load(Ordering::Relaxed),
