@@ -6,6 +6,27 @@ open Slicing
 
 let marks = { rounds = Fun.id; copy = (fun v -> Ancient.mark v); drop = Ancient.delete }
 
+(* A collection waits for every domain: while one marked in one piece, the other got two done. *)
+let others_collect_meanwhile () =
+  let marking = Atomic.make false and collections = Atomic.make 0 in
+  let collect () =
+    let during = Atomic.get marking in
+    Gc.minor ();
+    if during && Atomic.get marking then Atomic.incr collections
+  in
+  let value = numbers () in
+  beside collect (fun () ->
+      for _ = 1 to rounds marks 5 do
+        Atomic.set marking true;
+        let marked = Ancient.mark value in
+        Atomic.set marking false;
+        check_numbers marked;
+        Ancient.delete marked
+      done);
+  let collections = Atomic.get collections in
+  if collections <= 3 * rounds marks 5 then
+    Alcotest.failf "only %d collections" collections
+
 exception Alarm
 
 (* Everything the mark had taken is given back before the handler's exception leaves it. *)
@@ -44,5 +65,9 @@ let () =
   run "ancient mark, slices"
     [
       ( "a large value, two domains",
-        tests marks @ [ test "a handler raises" a_handler_raises_between_slices ] );
+        tests marks
+        @ [
+            test "others collect meanwhile" others_collect_meanwhile;
+            test "a handler raises" a_handler_raises_between_slices;
+          ] );
     ]

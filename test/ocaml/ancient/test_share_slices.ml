@@ -49,6 +49,30 @@ let others_can_write path md =
   wait_ok (spawn "write" [ path ]);
   check_bool "the other's" true (get md 2 = [ 2; 2 ])
 
+(* Collections of the other domain from one slice to another: a handler runs between two, and not
+   while the value is written to the file, when the others have all the time there is. The last
+   time may be thereafter. *)
+let others_collect_meanwhile _path md =
+  let value = numbers () in
+  let collections = Atomic.make 0 and seen = ref [] and total = ref 0 in
+  let collect () =
+    Gc.minor ();
+    Atomic.incr collections
+  in
+  let note () = seen := Atomic.get collections :: !seen in
+  with_alarm note @@ fun alarm ->
+  beside collect (fun () ->
+      alarm ~again:true ();
+      for _ = 1 to 5 do
+        seen := [];
+        ignore (Ancient.share md 1 value);
+        match !seen with
+        | _ :: (last :: _ as all) ->
+            total := !total + last - List.nth all (List.length all - 1)
+        | _ -> ()
+      done);
+  if !total <= 5 then Alcotest.failf "only %d collections" !total
+
 exception Alarm
 
 let a_handler_raises path md =
@@ -174,6 +198,7 @@ let () =
       ("a large value, two domains", tests shares);
       ( "between two slices",
         [
+          test "others collect meanwhile" (in_file others_collect_meanwhile);
           test "a handler raises" (in_file a_handler_raises);
           test "a handler changes the file" (in_file a_handler_changes_the_file);
           test "another thread waits" (in_file another_thread_waits);
