@@ -242,7 +242,9 @@ fn a_thread_does_not_wait_for_itself() {
     assert!(another.try_lock().unwrap().is_some());
     drop(locked);
     assert!(twice.try_lock().unwrap().is_some());
-    [image, twice, another].map(|image| image.detach().unwrap());
+    for image in [image, twice, another] {
+        image.detach().unwrap();
+    }
 }
 
 /// A writer that pins nothing, as one of another process that is gone by the time one looks.

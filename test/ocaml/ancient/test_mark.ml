@@ -1,4 +1,5 @@
-(* Every kind of value through Ancient.mark: what comes back, and what is refused. *)
+(* Every kind of value through Ancient.mark: what comes back. What is refused is in
+   test_mark_refused. *)
 
 open Test_support
 
@@ -75,20 +76,6 @@ let immediates () =
       raises_invalid "followed after" (fun () -> Ancient.follow p))
     [ Obj.repr []; Obj.repr 0; Obj.repr (-1); Obj.repr None; Obj.repr () ];
   check_bool "no address" true (Ancient.address_of [] = 0n)
-
-let size () =
-  let _, { Ancient.i_size } = Ancient.mark_info [| Sys.opaque_identity 1; 2; 3 |] in
-  check_int "three fields" (if native then i_size else 32) i_size;
-  let _, { Ancient.i_size } = Ancient.mark_info (Array.init 3 Fun.id) in
-  check_int "header and three fields" 32 i_size;
-  let _, { Ancient.i_size } = Ancient.mark_info (List.init 10 string_of_int) in
-  check_int "ten cells and strings" (10 * (24 + 16)) i_size
-
-let address () =
-  let v = marked (Array.init 3 Fun.id) in
-  let a = Ancient.address_of v in
-  Gc.compact ();
-  check_bool "stays" true (a = Ancient.address_of v && a <> 0n && Nativeint.rem a 8n = 0n)
 
 let empty () =
   let v = ([||], fresh "", [], String.make 0 ' ', Array.sub [| 1 |] 0 0) in
@@ -229,19 +216,6 @@ let bigarrays () =
   let odd = Array1.init Int8_unsigned Fortran_layout 13 Fun.id in
   check_bool "odd length" true (compare (marked odd) odd = 0)
 
-(* In memory that another process writes to lie blocks with operations of that process: their
-   finaliser was asked for at an address that is nothing here, a crash. *)
-let foreign_customs () =
-  let m = Netsys_mem.alloc_memory_pages 4096 in
-  let target_custom_ops = [ ("_j", 0x10n) ] in
-  let v = Int64.of_int (Sys.opaque_identity 1) in
-  let offset, _ = Netsys_mem.init_value ~target_custom_ops m 0 v [ Copy_custom_int ] in
-  match Ancient.mark (Netsys_mem.as_value m offset : int64) with
-  | _ -> Alcotest.fail "not refused"
-  | exception Invalid_argument text ->
-      check_string "named" "Ancient.mark: custom block of another process at the root"
-        text
-
 let custom_arithmetic () =
   let a, b, c = marked (Int64.of_string "123456789012", 5l, 7n) in
   check_bool "int64" true (Int64.add a 1L = 123456789013L);
@@ -251,50 +225,6 @@ let custom_arithmetic () =
   let d = Obj.repr a |> Obj.dup in
   Gc.full_major ();
   check_bool "dup" true (Obj.obj d = a)
-
-exception Mine of string
-
-type ext = ..
-type ext += Here of int
-
-let refused what text v =
-  match Ancient.mark v with
-  | _ -> Alcotest.failf "%s: not refused" what
-  | exception Invalid_argument got -> check_string what ("Ancient.mark: " ^ text) got
-
-let refusals () =
-  let k = Sys.opaque_identity 1 in
-  let delayed = lazy (k + 1) in
-  refused "lazy" "lazy value not forced yet at the root" delayed;
-  refused "lazy inside" "lazy value not forced yet at field 1 of field 0" [ (k, delayed) ];
-  check_int "and is as it was" 2 (Lazy.force delayed);
-  refused "mutex" "custom block \"_mutex\" at field 1" (k, Mutex.create ());
-  refused "channel" "custom block \"_chan\" at field 0" [| stdout |];
-  refused "proxy" "abstract block at field 0 of field 0" [| Ancient.mark 1 |];
-  refused "exception"
-    "exception or extension constructor Dune__exe__Test_mark.Mine at field 0" (Mine "x");
-  refused "extension"
-    "exception or extension constructor Dune__exe__Test_mark.Here at field 0 of field 0"
-    [ Here k ];
-  let again = lazy (k + 1) in
-  refused "at the end of a long list"
-    "lazy value not forced yet at field 0 of field 1 (1000 times)"
-    (List.init 1001 (fun n ->
-         if n = 1000 then again
-         else
-           let l = lazy n in
-           ignore (Lazy.force l);
-           l))
-
-let refused_leaves_nothing () =
-  let big = List.init 1000 string_of_int in
-  let k = Sys.opaque_identity 1 in
-  for _ = 1 to 100 do
-    match Ancient.mark (big, lazy (k + 1)) with
-    | _ -> Alcotest.fail "not refused"
-    | exception Invalid_argument _ -> ()
-  done;
-  same "afterwards" big
 
 let predefined_exceptions () =
   if native then begin
@@ -310,60 +240,6 @@ let predefined_exceptions () =
     match Ancient.mark [ Not_found ] with
     | _ -> Alcotest.fail "not refused"
     | exception Invalid_argument _ -> ()
-
-let continuation () =
-  let open Effect in
-  let open Effect.Deep in
-  let module M = struct
-    type _ Effect.t += Ask : unit Effect.t
-  end in
-  let refused = ref false in
-  match_with
-    (fun () -> perform M.Ask)
-    ()
-    {
-      retc = Fun.id;
-      exnc = raise;
-      effc =
-        (fun (type a) (e : a Effect.t) ->
-          match e with
-          | M.Ask ->
-              Some
-                (fun (k : (a, _) continuation) ->
-                  (match Ancient.mark k with
-                  | _ -> ()
-                  | exception Invalid_argument text ->
-                      refused := text = "Ancient.mark: continuation at the root");
-                  continue k ())
-          | _ -> None);
-    };
-  check_bool "refused" true !refused
-
-let proxy_dropped () =
-  let values = List.init 100 (fun n -> marked (List.init n string_of_int)) in
-  Gc.compact ();
-  List.iteri (fun n v -> check_bool "stays" true (v = List.init n string_of_int)) values
-
-let proxies_are_opaque () =
-  let p = Ancient.mark [ Sys.opaque_identity 1 ] in
-  raises_invalid "compare" (fun () -> compare p (Ancient.mark [ 2 ]));
-  raises_invalid "marshal" (fun () -> bytes p)
-
-(* A copied proxy had a "not deleted yet" of its own: the second delete freed the room of
-   whatever value was there by then. *)
-let proxy_copied () =
-  let v = [ Sys.opaque_identity 1; 2 ] in
-  let p = Ancient.mark v in
-  let q : int list Ancient.ancient = Obj.obj (Obj.dup (Obj.repr p)) in
-  check_bool "the same value" true (Ancient.follow q == Ancient.follow p);
-  Gc.full_major ();
-  Ancient.delete q;
-  let deleted what f =
-    Alcotest.check_raises what (Invalid_argument "deleted") (fun () -> ignore (f ()))
-  in
-  deleted "follow" (fun () -> Ancient.follow p);
-  deleted "delete" (fun () -> Ancient.delete p);
-  deleted "delete again" (fun () -> Ancient.delete q)
 
 (* The optional argument is no obstacle to passing them on. *)
 let passed_on () =
@@ -396,23 +272,6 @@ let long_list () =
              Unix.stderr)
   [@ocamlformat "disable"]
 
-let forked () =
-  let v = marked (Array.init 100_000 string_of_int) in
-  let check () = Array.iteri (fun i s -> if s <> string_of_int i then failwith s) v in
-  let children =
-    List.init 3 (fun _ ->
-        fork (fun () ->
-            check ();
-            Gc.compact ();
-            let own = Ancient.mark (List.init 1000 string_of_int) in
-            check ();
-            Ancient.delete own;
-            let big = Ancient.mark (Array.init 10_000 string_of_int) in
-            Ancient.delete big))
-  in
-  List.iter wait_ok children;
-  check ()
-
 let () =
   run "ancient mark"
     [
@@ -431,24 +290,8 @@ let () =
           test "objects" objects;
           test "bigarrays" bigarrays;
           test "bigarrays over files" mapped_bigarrays;
-          test "custom blocks of another process" foreign_customs;
           test "int64 and the like" custom_arithmetic;
           test "predefined exceptions" predefined_exceptions;
           test "10 million cells under 8 MB of stack" long_list;
-        ] );
-      ( "proxies",
-        [
-          test "size" size;
-          test "address" address;
-          test "dropped" proxy_dropped;
-          test "opaque" proxies_are_opaque;
-          test "a proxy copied" proxy_copied;
-          test "forked" forked;
-        ] );
-      ( "refused",
-        [
-          test "by name and path" refusals;
-          test "leaving nothing" refused_leaves_nothing;
-          test "continuation" continuation;
         ] );
     ]
