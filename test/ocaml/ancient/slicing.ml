@@ -54,23 +54,6 @@ let check_numbers copied =
     (cells * (cells - 1) / 2)
     (List.fold_left ( + ) 0 (Ancient.follow copied))
 
-(* Each of these ends the attempts in slices sooner or later: the last is in one piece. *)
-let while_the_other_ends_cycles copier () =
-  let value = numbers () in
-  let done_ = Atomic.make 0 in
-  let collect () =
-    Atomic.incr done_;
-    if (not verifying) && Atomic.get done_ mod 3 = 0 then Gc.compact ()
-    else Gc.full_major ();
-    ignore (Sys.opaque_identity (List.init 10_000 string_of_int))
-  in
-  beside collect (fun () ->
-      for _ = 1 to rounds copier 5 do
-        let copied = copier.copy value in
-        check_numbers copied;
-        copier.drop copied
-      done)
-
 (* Where there are few blocks to mark, cycles end all the time: of a long string, the attempts in
    slices all came to nothing. *)
 let bytes_while_the_other_ends_cycles copier () =
@@ -130,7 +113,6 @@ let while_the_other_changes_it copier collect () =
 
 let tests copier =
   [
-    test "while the other ends cycles" (while_the_other_ends_cycles copier);
     test "bytes while the other ends cycles" (bytes_while_the_other_ends_cycles copier);
     test "the other changes it, young" (while_the_other_changes_it copier Gc.minor);
     test "the other changes it, old" (while_the_other_changes_it copier Gc.full_major);

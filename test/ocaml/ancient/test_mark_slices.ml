@@ -27,6 +27,23 @@ let others_collect_meanwhile () =
   if collections <= 3 * rounds marks 5 then
     Alcotest.failf "only %d collections" collections
 
+(* Each of these ends the attempts in slices sooner or later: the last is in one piece. *)
+let while_the_other_ends_cycles () =
+  let value = numbers () in
+  let done_ = Atomic.make 0 in
+  let collect () =
+    Atomic.incr done_;
+    if (not verifying) && Atomic.get done_ mod 3 = 0 then Gc.compact ()
+    else Gc.full_major ();
+    ignore (Sys.opaque_identity (List.init 10_000 string_of_int))
+  in
+  beside collect (fun () ->
+      for _ = 1 to rounds marks 5 do
+        let marked = Ancient.mark value in
+        check_numbers marked;
+        Ancient.delete marked
+      done)
+
 exception Alarm
 
 (* Everything the mark had taken is given back before the handler's exception leaves it. *)
@@ -68,6 +85,7 @@ let () =
         tests marks
         @ [
             test "others collect meanwhile" others_collect_meanwhile;
+            test "while the other ends cycles" while_the_other_ends_cycles;
             test "a handler raises" a_handler_raises_between_slices;
           ] );
     ]
