@@ -54,4 +54,4 @@ pub use collector::Phase;
 pub use error::{Error, Result};
 pub use heap::{Heap, MASTER};
 pub use locals::{Count, Local, Reservation, TableStats, Tally};
-pub use store::Stored;
+pub use store::Buffers;

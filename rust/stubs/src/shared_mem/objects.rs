@@ -4,9 +4,10 @@ use super::table::addr_value;
 use super::{exception, heap, heap_unless_cancelled, unraised, Anything};
 use crate::raise::{settle, Exn};
 use crate::value::raw;
-use hh_heap::Heap;
+use hh_heap::{Buffers, Heap};
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
 use ocaml_sys::Value;
+use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 
 extern "C" {
@@ -17,8 +18,9 @@ extern "C" {
         bytes: *mut *mut c_char,
         len: *mut isize,
     );
-    /// Unmarshals what begins at `offset`, an OCaml int, in OCaml bytes.
-    fn caml_input_value_from_bytes(bytes: Value, offset: Value) -> Value;
+    /// Unmarshals `len` bytes. Raises if they are no marshalled value, and, when all is read, what
+    /// a signal's handler or a finaliser raises.
+    fn caml_input_value_from_block(bytes: *const c_char, len: isize) -> Value;
 }
 
 /// Bytes of `malloc`, freed with this.
@@ -87,52 +89,41 @@ fn hh_store_ocaml(
     addr_value(settle(stored))
 }
 
+thread_local! {
+    /// Where this thread's values are decompressed. Nothing leaks when the reader raises.
+    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
+}
+
 /// `external hh_deserialize : _ addr -> 'a = "hh_deserialize"`
 ///
 /// The value in a serialised object. Allocates. Raises what is registered as
 /// `invalid_address`, `invalid_header`, `worker_should_cancel`; `Out_of_memory`.
-///
-/// The marshalled bytes pass through OCaml's heap: the runtime's reader may raise, also what a
-/// signal's handler raises, and a buffer of ours would leak. (Its reader for buffers of `malloc`
-/// frees them, but refuses every one on OCaml 5.4.)
 #[ocaml_interop::export]
 fn hh_deserialize(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<Anything> {
     const NAME: &str = "hh_deserialize";
     let addr = addr.to_i64();
     let heap = settle(heap_unless_cancelled(NAME));
-    let capacity = heap.stored_capacity(addr);
-    let capacity = settle(capacity.map_err(|error| exception(NAME, error)));
+    let (bytes, len) = settle(marshalled(heap, addr));
     // SAFETY:
-    // - nothing here has a destructor, for this and the reader may raise.
-    // - nothing is allocated between the making of `bytes` and the reader, which roots it.
-    // - the reader finds a marshalled value of a length within `bytes`.
-    unsafe {
-        let bytes = ocaml_sys::caml_alloc_string(capacity);
-        settle(marshalled(heap, addr, bytes, capacity));
-        OCaml::new(
-            cr,
-            caml_input_value_from_bytes(bytes, ocaml_sys::val_int(0)),
-        )
-    }
+    // - a marshalled value of that length, in this thread's buffer, which nobody else uses before
+    //   the reader is done with it: it runs handlers and finalisers last of all.
+    // - it may raise: nothing here has a destructor.
+    unsafe { OCaml::new(cr, caml_input_value_from_block(bytes, len)) }
 }
 
-/// Decompresses a stored value into fresh OCaml bytes.
-///
-/// # Safety
-/// - `bytes` are OCaml bytes of that capacity, which nothing moves while this runs.
-unsafe fn marshalled(heap: &Heap, addr: i64, bytes: Value, capacity: usize) -> Result<(), Exn> {
-    let refused = |error| exception("hh_deserialize", error);
-    let stored = heap.stored(addr).map_err(refused)?;
-    // SAFETY: as many bytes by contract, and initialised by the line before.
-    let bytes = unsafe {
-        ocaml_sys::string_val(bytes).write_bytes(0, capacity);
-        std::slice::from_raw_parts_mut(ocaml_sys::string_val(bytes), capacity)
+/// Decompresses a stored value into this thread's buffer; where it is, until the next.
+fn marshalled(heap: &Heap, addr: i64) -> Result<(*const c_char, isize), Exn> {
+    let fetch = |buffers: &RefCell<Buffers>| {
+        let mut buffers = buffers.borrow_mut();
+        let bytes = heap.fetch(addr, &mut buffers)?;
+        if marshal_len(bytes) != Some(bytes.len() as u64) {
+            return Err(heap.not_stored(addr));
+        }
+        Ok((bytes.as_ptr().cast(), bytes.len() as isize))
     };
-    let len = stored.decompress(bytes).map_err(refused)?;
-    if marshal_len(&bytes[..len]) != Some(len as u64) {
-        return Err(refused(stored.not_a_value()));
-    }
-    Ok(())
+    // A thread that is ending runs no OCaml code.
+    let fetched = BUFFERS.try_with(fetch).map_err(|_| Exn::OutOfMemory)?;
+    fetched.map_err(|error| exception("hh_deserialize", error))
 }
 
 /// The length that marshalled bytes claim to have: the runtime believes it.

@@ -88,9 +88,7 @@ impl Model {
                 prop_assert_eq!(addr, self.table.get(&key).copied().unwrap_or(0));
                 if addr != 0 {
                     let stored = heap.stored(addr as i64).unwrap();
-                    let mut out = vec![0xee; stored.capacity()];
-                    let len = stored.decompress(&mut out).unwrap();
-                    prop_assert_eq!(&out[..len], &self.values[&addr][..]);
+                    prop_assert_eq!(&stored, &self.values[&addr]);
                 }
             }
             Op::Remove { key } => {
