@@ -247,15 +247,15 @@ val save_heap_to : string -> unit
 val load_heap : Unix.file_descr -> unit
 (** [load_heap fd] replaces heap and table by what {!save_heap} wrote, from [fd]'s
     position on, and leaves it behind that. Heap and table may have other sizes than those
-    that were saved. The file is read twice: all of it is checked before anything is
-    touched. A second transaction begins. Addresses from before are good no more; programs
-    must apply the functors of this module in the same order as the one that saved. The
-    master's, while nobody else uses the heap; threads and other domains that don't run
-    meanwhile.
+    that were saved. All of the file is checked before anything is touched: so it is read
+    twice, unless the heap is empty. A second transaction begins. Addresses from before
+    are good no more; programs must apply the functors of this module in the same order as
+    the one that saved. The master's, while nobody else uses the heap; threads and other
+    domains that don't run meanwhile.
 
     @raise Invalid_argument
-      if the file isn't a saved heap, or is damaged; if [fd] cannot be read twice, as a
-      pipe cannot; in a worker, or without a heap.
+      if the file isn't a saved heap, or is damaged; if [fd] must be read twice and
+      cannot, as a pipe; in a worker, or without a heap.
     @raise Heap_full if the heap is too small.
     @raise Hash_table_full if the table is too small.
     @raise Out_of_shared_memory if the system lacks the memory.

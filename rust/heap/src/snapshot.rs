@@ -57,11 +57,12 @@ impl Heap {
     /// is past it afterwards. Heap and table may have other sizes than those that were saved. The
     /// second transaction begins. The master's, while nobody else uses the heap.
     ///
-    /// Reads the file twice: first to check it. Takes a megabyte of memory.
+    /// Unless this heap is empty, the file is read twice: first to check it. Takes a quarter of a
+    /// megabyte of memory.
     ///
     /// # Errors
     /// With nothing touched: [`Error::Refused`] for a file that isn't one of these or is damaged,
-    /// and for a pipe or a socket, which cannot be read twice; [`Error::HeapFull`],
+    /// and for a pipe or a socket where it must be read twice; [`Error::HeapFull`],
     /// [`Error::TableFull`] and [`Error::OutOfMemory`] where there is no room.
     /// With an empty heap afterwards: [`Error::System`] or [`Error::Refused`] where the file could
     /// not be read, or was another, the second time; [`Error::OutOfMemory`] where the system's
@@ -69,10 +70,24 @@ impl Heap {
     pub fn restore(&self, fd: BorrowedFd<'_>) -> Result<()> {
         let _right = self.collecting()?;
         let mut file = Reader::new(fd)?;
-        let from = file.position()?;
-        let head = self.judge(&mut file)?;
-        memory::check(0, head.heap_bytes)?;
-        file.go_back(from)?;
+        // What there is stays, if the file is no good: so all of that is checked before.
+        let precious = self.used_bytes() > 0 || self.table_stats().nonempty > 0;
+        let from = if precious { file.position()? } else { 0 };
+        let head = file.head()?;
+        self.fits(&head)?;
+        if precious {
+            let mut objects = Objects::default();
+            file.entries(&head, |_, addr| head.check(addr, false))?;
+            file.objects(&head, |at, words| {
+                let rest = head.heap_bytes - at;
+                objects.each_field(words, rest, |field| head.check(*field, true))
+            })?;
+            objects.end()?;
+            file.go_back(from)?;
+            if file.head()? != head {
+                return Err(changed());
+            }
+        }
         self.empty();
         let loaded = self.fill(&mut file, &head);
         if loaded.is_err() {
@@ -81,9 +96,8 @@ impl Heap {
         loaded
     }
 
-    /// Checks a whole file, and that there is room for what is in it.
-    fn judge(&self, file: &mut Reader) -> Result<Head> {
-        let head = file.head()?;
+    /// Checks that there is room.
+    fn fits(&self, head: &Head) -> Result<()> {
         let layout = self.layout();
         if head.heap_bytes > layout.heap_size {
             return Err(Error::HeapFull {
@@ -97,17 +111,10 @@ impl Heap {
                 slots: layout.slots(),
             });
         }
-        file.entries(&head, |_, addr| head.check(addr, false))?;
-        let mut objects = Objects::default();
-        file.objects(&head, |at, words| {
-            let rest = head.heap_bytes - at;
-            objects.each_field(words, rest, |field| head.check(*field, true))
-        })?;
-        objects.end()?;
-        Ok(head)
+        memory::check(0, head.heap_bytes)
     }
 
-    /// Loads a file that was checked into this empty heap.
+    /// Loads a file into this empty heap, checking it.
     fn fill(&self, file: &mut Reader, head: &Head) -> Result<()> {
         let start = self.layout().heap_start;
         let shift = start.wrapping_sub(head.heap_start);
@@ -120,35 +127,33 @@ impl Heap {
         info.reserved.fetch_max(reserved, Ordering::Relaxed);
         info.top.store(start + head.heap_bytes, Ordering::Relaxed);
 
-        if file.head()? != *head {
-            return Err(changed());
-        }
         let count = self.local()?.count(lanes::lane());
         file.entries(head, |hash, addr| {
+            head.check(addr, false)?;
             let addr = addr.wrapping_add(shift);
             let key = Hash::from_word(hash);
             self.span().table().add(key, addr, count, self).map(drop)
         })?;
         let mut objects = Objects::default();
         file.objects(head, |at, words| {
-            if shift != 0 {
-                let rest = head.heap_bytes - at;
-                objects.each_field(words, rest, |field| {
-                    if *field != 0 && *field & 1 == 0 {
-                        *field = field.wrapping_add(shift);
-                    }
-                    Ok(())
-                })?;
-            }
+            let rest = head.heap_bytes - at;
+            objects.each_field(words, rest, |field| {
+                head.check(*field, true)?;
+                if *field != 0 && *field & 1 == 0 {
+                    *field = field.wrapping_add(shift);
+                }
+                Ok(())
+            })?;
             self.span().copy_in((start + at) as i64, bytes_of(words))
         })?;
+        objects.end()?;
         self.collector().clear(start + head.heap_bytes);
         Ok(())
     }
 }
 
 fn changed() -> Error {
-    Error::refused("the saved heap changed while it was loaded; the heap is empty now")
+    Error::refused("the saved heap changed while it was checked")
 }
 
 fn failed(error: io::Error, op: &'static str) -> Error {

@@ -260,29 +260,49 @@ fn contents_that_make_no_sense_are_refused() {
     assert!(matches!(full, Err(Error::HeapFull { .. })));
 }
 
-#[test]
-fn a_pipe_can_be_written_to_and_not_loaded_from() {
+/// The two ends of a pipe: to read from, and to write to.
+fn pipe() -> [OwnedFd; 2] {
     let mut ends = [0; 2];
     // SAFETY: a place for two descriptors.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
     // SAFETY: just opened, and nobody else's.
-    let [out, into] =
-        ends.map(|fd| unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(fd) });
-    let saved = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        File::from(out).read_to_end(&mut bytes).unwrap();
-        bytes
-    });
+    ends.map(|fd| unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(fd) })
+}
+
+#[test]
+fn a_pipe_is_read_once_so_only_into_an_empty_heap() {
+    let [out, into] = pipe();
     let heap = example();
-    assert!(matches!(heap.restore(into.as_fd()), Err(Error::Refused(_))));
-    heap.save(into.as_fd()).unwrap();
-    drop(into);
-    let bytes = saved.join().unwrap();
-    let file = file();
-    sys::write_at(file.as_fd(), &bytes, 0).unwrap();
+    assert!(matches!(heap.restore(out.as_fd()), Err(Error::Refused(_))));
+    check(&heap);
     let other = super::tests::heap(1 << 23, 12);
-    other.restore(file.as_fd()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| heap.save(into.as_fd()).unwrap());
+        other.restore(out.as_fd()).unwrap();
+    });
     check(&other);
+}
+
+// An empty heap has nothing to lose: the file is checked while it is loaded.
+#[test]
+fn damage_found_while_loading_leaves_an_empty_heap_empty() {
+    let heap = super::tests::heap(1 << 23, 12);
+    let bytes = {
+        let file = file();
+        example().save(file.as_fd()).unwrap();
+        let mut bytes = vec![0; sys::status(file.as_fd()).unwrap().len as usize];
+        sys::read_at(file.as_fd(), &mut bytes, 0).unwrap();
+        bytes
+    };
+    for wrong in [bytes.len() - 9, bytes.len() - 5000, 70] {
+        let file = file();
+        let mut bytes = bytes.clone();
+        bytes[wrong] ^= 4;
+        sys::write_at(file.as_fd(), &bytes, 0).unwrap();
+        assert!(matches!(heap.restore(file.as_fd()), Err(Error::Refused(_))));
+        assert_eq!(heap.used_bytes(), 0);
+        assert_eq!(heap.table_stats().nonempty, 0);
+    }
 }
 
 #[test]
