@@ -44,7 +44,7 @@ impl<P: Copy + Default> Fifo<P> {
     pub(crate) fn push<V: Visited<Spot = P>>(&mut self, at: usize, value: usize, table: &V) {
         debug_assert!(!self.is_full());
         prefetch(value.wrapping_sub(WORD));
-        prefetch(value.wrapping_add(7 * WORD));
+        prefetch(value.wrapping_add(4 * WORD));
         let spot = table.spot(value);
         self.ring[(self.first + self.len) % LENGTH] = Pending { at, value, spot };
         self.len += 1;

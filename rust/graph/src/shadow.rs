@@ -23,6 +23,8 @@ const ROOT_BYTES: usize = ROOT_ENTRIES * size_of::<u32>();
 /// Address space for leaves: tried in this order, for a limit may forbid the large ones.
 /// The first serves 256 GB of source.
 const LEAF_SPACE: [usize; 4] = [64 << 30, 8 << 30, 1 << 30, 128 << 20];
+/// The leaves that are not in huge pages: those of up to 4 MB of source.
+const FEW_BYTES: usize = 1 << 20;
 /// A copy begins with at least the offsets from here to the end of 32 bits: 28 GB.
 const REBASE: u32 = 1 << 29;
 
@@ -67,9 +69,13 @@ impl Shadow {
                 break;
             }
         }
+        let leaves = answer?;
+        // Behind the first leaves, which do for graphs that aren't worth a huge page.
+        let first = (leaves.base() + FEW_BYTES).next_multiple_of(pages::STEP);
+        pages::prefer_huge(first, leaves.base() + leaves.len() - first);
         Ok(Shadow {
             root,
-            leaves: answer?,
+            leaves,
             used: 1,
             base: 1,
             keep_bytes,

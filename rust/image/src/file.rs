@@ -205,7 +205,12 @@ struct FileWindow<'f> {
     /// the size of a huge page.
     skip: usize,
     mapped: u64,
+    /// Whether the file is in memory alone.
+    in_memory: bool,
 }
+
+/// Huge pages begin at multiples of this, in bytes of the file.
+const HUGE: u64 = pages::STEP as u64;
 
 /// Windows are claimed here, below the addresses that files are mapped at for good.
 const WINDOWS: Scan = Scan {
@@ -231,6 +236,7 @@ impl<'f> FileWindow<'f> {
                         maximum,
                         skip,
                         mapped: 0,
+                        in_memory: sys::is_in_memory(file.fd()),
                     })
                 }
                 Err(error) if error.errno == libc::ENOMEM && maximum > LEAST_WINDOW => {
@@ -241,37 +247,73 @@ impl<'f> FileWindow<'f> {
         }
     }
 
+    /// How much to map where `bytes` are asked for: more, so that a large value is mapped in few
+    /// steps, but an eighth at most, so that little of the disk is taken that is not needed, and no
+    /// more than can be had without others waiting for long. In memory, up to the end of a huge
+    /// page.
+    fn generous(&self, bytes: u64) -> u64 {
+        const MOST_MORE: u64 = 16 << 20;
+        let ahead = bytes + (bytes / 8).clamp(1 << 16, MOST_MORE);
+        let end = match self.in_memory && bytes >= HUGE / 2 {
+            true => (self.offset + ahead).next_multiple_of(HUGE) - self.offset,
+            false => ahead,
+        };
+        page(end).min(self.maximum)
+    }
+
     fn map_to(&mut self, bytes: u64) -> Result<()> {
-        let (from, length) = (self.mapped, (bytes - self.mapped) as usize);
-        let (start, end, now) = (self.offset + from, self.offset + bytes, self.file.length()?);
-        self.file.reserve(end)?;
-        if start < now {
-            // Free space inside of the file may have no storage: copying a file leaves out zeroes.
-            let filled = pages::reserve(self.file.fd(), start, now.min(end) - start);
-            self.file.named("reserve", filled)?;
+        let now = self.file.length()?;
+        let mapped = self.try_map_to(bytes, now);
+        if mapped.is_err() && self.file.length()? > now {
+            // As it was: what was added is nobody's. If even that fails, it is free space.
+            let _ = sys::set_len(self.file.fd(), now);
         }
-        let at = self.skip + from as usize;
+        mapped
+    }
+
+    fn try_map_to(&mut self, bytes: u64, now: u64) -> Result<()> {
+        let (from, length) = (self.mapped, (bytes - self.mapped) as usize);
+        let (start, end) = (self.offset + from, self.offset + bytes);
+        let (fd, at) = (self.file.fd(), self.skip + from as usize);
+        // Not for little: what is huge must be cleared.
+        let back = self.in_memory && length >= pages::STEP / 2;
+        if back {
+            self.file.reserve(start)?;
+            let extended = pages::extend(fd, start, length as u64);
+            self.file.named("reserve", extended)?;
+        } else {
+            self.file.reserve(end)?;
+            if start < now {
+                // Free space inside of the file may have no storage: copying a file leaves out zeroes.
+                let filled = pages::reserve(fd, start, now.min(end) - start);
+                self.file.named("reserve", filled)?;
+            }
+        }
         // SAFETY:
         // - the window hands out its base only, and nobody was told that these bytes are
         //   writable yet, so no reference into them lives;
         // - all of the file's writers wait for the one that made this window.
         let mapped = unsafe {
-            self.claim.map_file(
-                at,
-                self.file.fd(),
-                self.offset + from,
-                length,
-                Access::ReadWrite,
-            )
+            self.claim
+                .map_file(at, fd, start, length, Access::ReadWrite)
         };
         self.file.named("map to write", mapped)?;
-        if length >= pages::STEP {
+        let addr = self.claim.base() + at;
+        if back {
+            // SAFETY: the span was mapped just now, and the file reaches as far.
+            let backed = unsafe { pages::back(fd, start, addr, length) };
+            self.file.named("reserve", backed)?;
+        } else if length >= pages::STEP {
             // SAFETY: the span was mapped and reserved just now.
-            unsafe { pages::prefault(self.claim.base() + at, length) };
+            unsafe { pages::prefault(addr, length) };
         }
         self.mapped = bytes;
         Ok(())
     }
+}
+
+fn page(length: u64) -> u64 {
+    length.div_ceil(PAGE_BYTES) * PAGE_BYTES
 }
 
 impl Window for FileWindow<'_> {
@@ -287,12 +329,9 @@ impl Window for FileWindow<'_> {
         if bytes <= self.mapped {
             return Ok(());
         }
-        let page = |length: u64| length.div_ceil(PAGE_BYTES) * PAGE_BYTES;
         let exact = page(bytes).min(self.maximum);
-        // More than asked for, so that a large value is mapped in few steps; an eighth more, so
-        // that little of the disk is taken that is not needed.
-        let generous = page(bytes + (bytes / 8).max(1 << 16)).min(self.maximum);
-        self.map_to(generous).or_else(|_| self.map_to(exact))
+        self.map_to(self.generous(bytes))
+            .or_else(|_| self.map_to(exact))
     }
 
     fn ensured(&self) -> u64 {

@@ -27,6 +27,16 @@ pub const STEP: usize = 2 << 20;
 /// `ENOSPC` where the file system, `EFBIG` where the file or the limit on files cannot
 /// hold it; `EDQUOT`, `EIO`. The file may have been extended then.
 pub fn reserve(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
+    let end = check_room(fd, offset, len)?;
+    match in_pieces(offset, end, |at, len| sys::allocate_storage(fd, at, len)) {
+        Err(error) if error.errno == libc::EOPNOTSUPP => append_zeroes(fd, end),
+        answer => answer,
+    }
+}
+
+/// The end of `[offset, offset + len)`, if the file may be so long, and the file system has
+/// room for what of it has no storage yet.
+fn check_room(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<u64> {
     const OP: &str = "reserve";
     let Some(end) = offset
         .checked_add(len)
@@ -46,10 +56,51 @@ pub fn reserve(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
         let context = format!("{missing} bytes asked for, {free} free");
         return Err(Error::new(libc::ENOSPC, OP, context));
     }
-    match in_pieces(offset, end, |at, len| sys::allocate_storage(fd, at, len)) {
-        Err(error) if error.errno == libc::EOPNOTSUPP => append_zeroes(fd, end),
-        answer => answer,
+    Ok(end)
+}
+
+/// Makes a file on tmpfs at least as long as `offset + len`, without giving it storage: that is
+/// for [`back`].
+///
+/// # Errors
+/// As for [`reserve`]; the file is as it was then.
+pub fn extend(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
+    let end = check_room(fd, offset, len)?;
+    match sys::status(fd)?.len < end {
+        true => sys::set_len(fd, end),
+        false => Ok(()),
     }
+}
+
+/// Gives `len` bytes of a file on tmpfs, from `offset` on, their storage, and puts them into
+/// memory, where they are mapped at `addr`. As [`reserve`] and [`prefault`] do, one behind the
+/// other, but each whole 2 MB that has none is had as a huge page at once: reserving takes
+/// small ones, which are then filled with zeroes and copied for nothing.
+///
+/// Huge pages need `addr` and `offset` to be congruent modulo 2 MB.
+///
+/// # Errors
+/// As for [`reserve`]. Some of it may have storage then.
+///
+/// # Safety
+/// - the span is mapped, shared and writable, and the file is long enough.
+pub unsafe fn back(fd: BorrowedFd<'_>, offset: u64, addr: usize, len: usize) -> Result<()> {
+    let end = addr.saturating_add(len);
+    let mut at = addr;
+    while at < end {
+        let next = (at / STEP + 1).saturating_mul(STEP).min(end);
+        // Populating a page answers where a store would kill the process, and collapsing has
+        // nothing to begin with where there is no page.
+        let huge = next - at == STEP
+            && sys::populate_write(at, page_size()).is_ok()
+            && sys::collapse(at, STEP).is_ok();
+        if !huge {
+            reserve(fd, offset + (at - addr) as u64, (next - at) as u64)?;
+            let _ = sys::populate_write(at, next - at);
+        }
+        at = next;
+    }
+    Ok(())
 }
 
 /// Allocates `[offset, end)`, in shorter and shorter pieces when signals interrupt. tmpfs
@@ -100,6 +151,12 @@ pub fn give_back(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
 pub unsafe fn give_back_memory(addr: usize, len: usize) -> Result<()> {
     // SAFETY: by this function's contract.
     unsafe { sys::forget(addr, len) }
+}
+
+/// Has private memory that isn't there yet be taken in huge pages, where the kernel gives them:
+/// 2 MB at the first touch. Never fails: it only saves time.
+pub fn prefer_huge(addr: usize, len: usize) {
+    let _ = sys::prefer_huge(addr, len);
 }
 
 /// Lets a mapped span only be read: a store into it kills the process.
@@ -296,6 +353,44 @@ mod tests {
         sys::set_len(file.as_fd(), len).unwrap();
         let error = reserve(file.as_fd(), 0, len).unwrap_err();
         assert_eq!((error.errno, error.op), (libc::ENOSPC, "reserve"));
+    }
+
+    // A hole that only looks as if it had storage kills whoever stores there.
+    #[test]
+    fn backing_fills_every_hole_and_keeps_contents() {
+        let memfd = Memfd::create("test", Inherit::No).unwrap();
+        assert!(sys::is_in_memory(memfd.as_fd()));
+        let (len, offset) = (3 * STEP + 8192, 4096);
+        extend(memfd.as_fd(), offset, len as u64).unwrap();
+        sys::write_at(memfd.as_fd(), b"x", STEP as u64 + 7).unwrap();
+        let claim = Claim::search(&Scan::DEFAULT.with_len(len + STEP)).unwrap();
+        // SAFETY: nobody knows of this claim yet; the memory file cannot be cut. What is backed
+        // was mapped just now, and is as long.
+        unsafe {
+            let fd = memfd.as_fd();
+            claim
+                .map_file(4096, fd, offset, len, Access::ReadWrite)
+                .unwrap();
+            back(fd, offset, claim.base() + 4096, len).unwrap();
+        }
+        let status = sys::status(memfd.as_fd()).unwrap();
+        assert_eq!(status.len, offset + len as u64);
+        assert!(status.allocated >= len as u64);
+        let mut bytes = [1; 3];
+        sys::read_at(memfd.as_fd(), &mut bytes, STEP as u64 + 6).unwrap();
+        assert_eq!(&bytes, b"\0x\0");
+    }
+
+    #[test]
+    fn extending_refuses_what_reserving_does() {
+        let memfd = Memfd::create("test", Inherit::No).unwrap();
+        let errno = |offset, len| extend(memfd.as_fd(), offset, len).unwrap_err().errno;
+        assert_eq!(errno(u64::MAX, 2), libc::EFBIG);
+        assert_eq!(errno(1, i64::MAX as u64), libc::EFBIG);
+        extend(memfd.as_fd(), 4096, 4096).unwrap();
+        extend(memfd.as_fd(), 0, 4096).unwrap();
+        let status = sys::status(memfd.as_fd()).unwrap();
+        assert_eq!((status.len, status.allocated), (8192, 0));
     }
 
     #[test]

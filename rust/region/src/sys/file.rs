@@ -163,6 +163,14 @@ pub fn free_space(fd: BorrowedFd<'_>) -> Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Whether the file of `fd` lives in memory alone: on tmpfs, or a memory file.
+pub fn is_in_memory(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: all-zero is a valid `struct statfs`, plain numbers.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open while borrowed, and `stat` is ours to be written to.
+    unsafe { libc::fstatfs(fd.as_raw_fd(), &mut stat) == 0 && stat.f_type == libc::TMPFS_MAGIC }
+}
+
 /// The longest file that this process may make; going beyond it means SIGXFSZ.
 pub fn longest_file() -> u64 {
     let mut limit = libc::rlimit {

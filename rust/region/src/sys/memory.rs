@@ -205,6 +205,11 @@ pub fn collapse(addr: usize, len: usize) -> Result<()> {
     advise(addr, len, COLLAPSE, "madvise(COLLAPSE)")
 }
 
+/// Has a span of private memory be taken in huge pages, as far as there are any.
+pub fn prefer_huge(addr: usize, len: usize) -> Result<()> {
+    advise(addr, len, libc::MADV_HUGEPAGE, "madvise(HUGEPAGE)")
+}
+
 /// Gives the memory of a span back; private pages read as zero afterwards.
 ///
 /// # Safety
