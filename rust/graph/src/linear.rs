@@ -129,7 +129,7 @@ fn is_old(offset: usize, frontier: usize) -> bool {
 
 /// The same number, but the compiler doesn't know that.
 #[inline(always)]
-fn opaque(number: usize) -> usize {
+pub fn opaque(number: usize) -> usize {
     #[cfg(not(miri))]
     {
         let mut number = number;

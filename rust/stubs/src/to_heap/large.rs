@@ -176,7 +176,7 @@ impl Large {
                 return Err(Stop::NoMemory);
             }
             if !is_scannable(tag) || tag == tag::CLOSURE {
-                std::ptr::copy_nonoverlapping(fields, new as *mut usize, wosize);
+                copy_fields(fields, new as *mut usize, wosize);
             }
             Ok((new as usize, 0))
         }
@@ -264,6 +264,24 @@ impl Large {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Copies the fields of a block, at least one. Most strings have a word or two, for which a call is
+/// dear.
+///
+/// # Safety
+/// - As for [`std::ptr::copy_nonoverlapping`].
+#[inline(always)]
+unsafe fn copy_fields(from: *const usize, to: *mut usize, count: usize) {
+    // SAFETY: all indices are below `count`, which is at least one.
+    unsafe {
+        if count > 2 {
+            std::ptr::copy_nonoverlapping(from, to, count);
+        } else {
+            to.write(from.read());
+            to.add(count - 1).write(from.add(count - 1).read());
         }
     }
 }

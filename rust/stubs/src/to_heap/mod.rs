@@ -7,6 +7,7 @@
 //! between the first allocation and the last store.
 
 mod large;
+mod quick;
 mod small;
 
 use crate::ops_page::Builtin;

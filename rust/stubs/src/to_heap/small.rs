@@ -1,12 +1,11 @@
 //! A graph of up to 257 words, built as one piece of the minor heap: allocated once, cut into its
 //! blocks, its pointers moved with it.
 //!
-//! The walk runs in one of two ways. The quick one takes trees of plain blocks, which most values
-//! are, and gives up at anything else (sharing, a custom block whose operations change): then the
-//! careful one begins anew. Two, because what the careful one may call keeps the compiler from
-//! leaving the quick one's counters in registers, which is half of its speed.
+//! Most small graphs are trees of plain blocks, which are built the quick way ([`super::quick`]); it
+//! gives up at anything else (sharing, a custom block whose operations change), which is begun anew
+//! here.
 
-use super::{caml_atom, Allow, Stop};
+use super::{caml_atom, quick, Allow, Stop};
 use crate::ops_page::Builtin;
 use hh_graph::header::{self, tag, NOT_MARKABLE, WORD};
 use hh_graph::linear::{values, walk, Visit};
@@ -15,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The largest piece of the minor heap, its header included (`Max_young_wosize`, and 1).
-const MOST_WORDS: usize = 257;
+pub(super) const MOST_WORDS: usize = 257;
 
 /// Pairs of indices of words; as many as there can be blocks or pointers.
 struct Pairs {
@@ -29,20 +28,18 @@ impl Pairs {
         len: 0,
     };
 
-    #[inline(always)]
     fn push(&mut self, one: usize, other: usize) {
         self.pairs[self.len].write((one as u16, other as u16));
         self.len += 1;
     }
 
-    #[inline(always)]
     fn all(&self) -> &[(u16, u16)] {
         // SAFETY: the first `len` have been written.
         unsafe { std::slice::from_raw_parts(self.pairs.as_ptr().cast(), self.len) }
     }
 }
 
-struct Small<const CAREFUL: bool> {
+struct Small {
     first: usize,
     allow: Allow,
     /// The blocks met, and for each the word of the pointer that led to it.
@@ -54,14 +51,11 @@ struct Small<const CAREFUL: bool> {
     old: Pairs,
 }
 
-impl<const CAREFUL: bool> Visit for Small<CAREFUL> {
+impl Visit for Small {
     type Stop = Stop;
 
     #[inline(always)]
     fn meet(&mut self, block: usize, header: usize, word: usize) -> Result<usize, Stop> {
-        if header::wosize(header) == 0 && !CAREFUL {
-            return Err(Stop::Careful);
-        }
         match header::tag(header) {
             0..tag::FORCING | tag::FORWARD => {
                 self.values
@@ -69,7 +63,6 @@ impl<const CAREFUL: bool> Visit for Small<CAREFUL> {
             }
             tag::STRING | tag::DOUBLE | tag::DOUBLE_ARRAY => {}
             tag::CUSTOM => self.meet_custom(block, header)?,
-            _ if !CAREFUL => return Err(Stop::Careful),
             _ if !self.allow.block(header) => return Err(Stop::Elsewhere),
             _ => {
                 // SAFETY: the walk has found this to be a readable block.
@@ -93,10 +86,6 @@ impl<const CAREFUL: bool> Visit for Small<CAREFUL> {
 
     #[inline(always)]
     fn old_pointer(&mut self, word: usize, block: usize, delta: usize) -> bool {
-        if !CAREFUL {
-            // Whatever it is: `outside` says so.
-            return false;
-        }
         let met = self.met.all();
         let found = met.binary_search_by_key(&block, |&(block, _)| block.into());
         if found.is_ok() {
@@ -107,9 +96,6 @@ impl<const CAREFUL: bool> Visit for Small<CAREFUL> {
 
     #[inline(always)]
     fn outside(&mut self, _word: usize, value: usize) -> Result<(), Stop> {
-        if !CAREFUL {
-            return Err(Stop::Careful);
-        }
         match self.allow.pointer(value) {
             true => Ok(()),
             false => Err(Stop::Elsewhere),
@@ -117,7 +103,7 @@ impl<const CAREFUL: bool> Visit for Small<CAREFUL> {
     }
 }
 
-impl<const CAREFUL: bool> Small<CAREFUL> {
+impl Small {
     #[inline(always)]
     fn meet_custom(&mut self, block: usize, header: usize) -> Result<(), Stop> {
         if header::wosize(header) == 0 {
@@ -125,10 +111,6 @@ impl<const CAREFUL: bool> Small<CAREFUL> {
         }
         // SAFETY: the walk has found this block to have fields, and they are readable.
         let operations = unsafe { ((self.first + (block + 1) * WORD) as *const usize).read() };
-        if !CAREFUL {
-            let plain = operations == Builtin::Int64.own() && self.allow.ints;
-            return if plain { Ok(()) } else { Err(Stop::Careful) };
-        }
         if operations == Builtin::Bigarray.own() || operations == Builtin::Bigarray.on_page() {
             // It owns memory, and the collector only finalises blocks that it was told of.
             return Err(Stop::Large);
@@ -150,18 +132,17 @@ impl<const CAREFUL: bool> Small<CAREFUL> {
         // happens; all indices are of words of the graph.
         unsafe {
             let root = caml_alloc_small(words - 1, tag::STRING) as usize;
-            let to = (root - WORD) as *mut usize;
-            std::ptr::copy_nonoverlapping(self.first as *const usize, to, words);
-            // For the root, whose word 0 stands for none: its header is put right below.
+            let (from, to) = (self.first as *const usize, (root - WORD) as *mut usize);
+            std::ptr::copy_nonoverlapping(from, to, words);
+            // For the root, whose word 0 stands for none: its header is put right below. Headers
+            // are read where they were: what was just copied would have to reach the cache first.
             for &(block, word) in self.met.all() {
                 let header = to.add(block.into());
-                *header &= !NOT_MARKABLE;
+                header.write(from.add(block.into()).read() & !NOT_MARKABLE);
                 to.add(word.into()).write(header as usize + WORD);
             }
-            to.write((self.first as *const usize).read() & !NOT_MARKABLE);
-            if CAREFUL {
-                self.build_rest(to);
-            }
+            to.write(from.read() & !NOT_MARKABLE);
+            self.build_rest(to);
             root as Value
         }
     }
@@ -198,15 +179,14 @@ impl<const CAREFUL: bool> Small<CAREFUL> {
     }
 }
 
+/// Builds the graph whose first header is at `first`, if it is small.
+///
 /// # Safety
-/// - As for [`build`].
-#[inline(always)]
-unsafe fn try_build<const CAREFUL: bool>(
-    first: usize,
-    limit: usize,
-    allow: Allow,
-) -> Result<Value, Stop> {
-    let mut small = Small::<CAREFUL> {
+/// - As for [`walk`]; the runtime's lock is held, and the graph isn't in the heap.
+#[cold]
+#[inline(never)]
+unsafe fn build_carefully(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop> {
+    let mut small = Small {
         first,
         allow,
         met: Pairs::EMPTY,
@@ -224,26 +204,20 @@ unsafe fn try_build<const CAREFUL: bool>(
     }
 }
 
-/// # Safety
-/// - As for [`build`].
-#[cold]
-#[inline(never)]
-unsafe fn build_carefully(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop> {
-    // SAFETY: by contract.
-    unsafe { try_build::<true>(first, limit, allow) }
-}
-
-/// Builds the graph whose first header is at `first` if it is small.
+/// The same, the quick way where that will do.
 ///
 /// # Safety
-/// - As for [`walk`]; the runtime's lock is held, and the graph isn't in the heap.
+/// - As for [`build_carefully`].
 #[inline(always)]
 pub(super) unsafe fn build(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop> {
-    // SAFETY: by contract.
+    // SAFETY: by contract; the quick way looks no further than at the word behind the most.
     unsafe {
-        match try_build::<false>(first, limit, allow) {
-            Err(Stop::Careful) => build_carefully(first, limit, allow),
-            answer => answer,
+        if limit > MOST_WORDS {
+            match quick::build(first, allow) {
+                Err(Stop::Careful) => {}
+                answer => return answer,
+            }
         }
+        build_carefully(first, limit, allow)
     }
 }
