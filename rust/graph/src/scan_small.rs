@@ -12,7 +12,7 @@ use crate::scan::Scan;
 use crate::small::{Small, MOST};
 use crate::source::Source;
 use crate::space::Space;
-use crate::tail::Tail;
+use crate::tail::{End, Tail};
 use crate::visited::{Seen, Visited};
 use crate::word::{copy_words, load, FEW};
 use std::mem::MaybeUninit;
@@ -171,22 +171,49 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
             }
         }
         // SAFETY: by this function's contract.
-        let (answer, after) = unsafe { self.resolve_any(value, table, *tail)? };
+        let (answer, after, waiting) = unsafe { self.place_any(value, table, *tail)? };
         tail.set_end(after);
-        if tail.free >= at {
-            // SAFETY: a block of the copy begins there: it waits for what it holds already.
-            unsafe {
-                let new = tail.values(at - WORD);
-                if new.any != 0 {
-                    queue.push(Waiting {
-                        from: tail.word(new.first) as usize,
-                        at: new.first,
-                        end: new.end,
-                    });
-                }
-            }
+        if waiting.at < waiting.end {
+            // SAFETY: each block that waits has an entry in the table, which takes `MOST`.
+            unsafe { queue.push(waiting) };
         }
         Ok(answer)
+    }
+
+    /// The same for every kind of block: what waits of it is told, which may be nothing. (Apart, and
+    /// said to be rare, so that [`Copier::place`] keeps its registers.)
+    ///
+    /// # Safety
+    /// - as for [`Copier::place`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn place_any(
+        &mut self,
+        value: usize,
+        table: &mut Small,
+        mut tail: Tail,
+    ) -> Result<(usize, End, Waiting), Stop> {
+        let at = tail.free;
+        // SAFETY: by this function's contract.
+        let (answer, after) = unsafe { self.resolve_any(value, table, tail)? };
+        tail.set_end(after);
+        let mut waiting = Waiting {
+            from: 0,
+            at: 0,
+            end: 0,
+        };
+        if tail.free > at {
+            // SAFETY: a block of the copy begins there: it waits for what it holds already.
+            unsafe {
+                let new = tail.values(at);
+                waiting = Waiting {
+                    from: tail.word(new.first) as usize,
+                    at: new.first,
+                    end: new.end,
+                };
+            }
+        }
+        Ok((answer, after, waiting))
     }
 }
 
