@@ -51,7 +51,13 @@ let every_tag () =
   let empties : int array * int array =
     Ancient.copy (Ancient.follow (Ancient.mark ([||], [||])))
   in
-  check_bool "this process's empty array" true (fst empties == [||] && snd empties == [||])
+  check_bool "this process's empty array" true (fst empties == [||] && snd empties == [||]);
+  (* A file has empty blocks of its own. *)
+  through_file @@ fun md ->
+  let both : int array * int array =
+    Ancient.copy (Ancient.follow (Ancient.share md 0 ([||], [||])))
+  in
+  check_bool "of a file as well" true (fst both == [||] && snd both == [||])
 
 let immediates () =
   check_bool "integers" true (Ancient.copy 5 = 5 && Ancient.copy [] = []);
