@@ -57,16 +57,59 @@ fn take() -> Option<usize> {
     };
     // AcqRel: pairs with `drop`; the last thread's notes come before ours.
     let before = TAKEN.fetch_update(Ordering::AcqRel, Ordering::Acquire, free);
-    let lane = before.ok().map(|taken| taken.trailing_ones() as usize);
-    let kept = GUARD.try_with(|guard| guard.set(lane.map(Lane))).is_ok();
-    let lane = lane.filter(|_| kept);
+    let lane = before
+        .ok()
+        .map(|taken| Lane(taken.trailing_ones() as usize));
+    let number = lane.as_ref().map(|lane| lane.0);
+    // A thread that is ending keeps nothing: then the guard is dropped at once.
+    let kept = GUARD.try_with(|guard| guard.set(lane)).is_ok();
+    let lane = number.filter(|_| kept);
     let _ = MINE.try_with(|mine| mine.set(lane.map_or(NONE, |lane| lane as u8)));
     lane
+}
+
+/// In a child just forked: of the threads that had lanes, there only is the one that forked.
+pub(crate) fn forked() {
+    let mine = match MINE.try_with(Cell::get) {
+        Ok(lane) if lane < LANES as u8 => 1 << lane,
+        _ => 0,
+    };
+    // Relaxed: a child begins with one thread.
+    TAKEN.store(mine, Ordering::Relaxed);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forked_child_has_only_its_own() {
+        crate::process::watch_forks();
+        let (ready, done) = (std::sync::Barrier::new(4), std::sync::Barrier::new(4));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    lane();
+                    ready.wait();
+                    done.wait();
+                });
+            }
+            ready.wait();
+            let own = lane().map_or(0, |lane| 1 << lane);
+            // SAFETY: the child looks at a word and ends.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let as_it_should = TAKEN.load(Ordering::Relaxed) == own;
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(as_it_should.into()) };
+            }
+            let mut status = 0;
+            // SAFETY: our own child.
+            unsafe { libc::waitpid(child, &mut status, 0) };
+            done.wait();
+            assert_eq!(libc::WEXITSTATUS(status), 1);
+        });
+    }
 
     #[test]
     fn no_two_threads_have_one() {

@@ -11,6 +11,7 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 extern "C" fn in_child() {
     // Relaxed: a child begins with one thread.
     FORKS.fetch_add(1, Ordering::Relaxed);
+    crate::lanes::forked();
 }
 
 /// A number that is another one in every forked child. Cheap: a load.
@@ -24,7 +25,7 @@ pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {
         // SAFETY:
-        // - the handler only does an atomic addition, which is allowed after a fork.
+        // - the handler only adds to and stores atomics, which is allowed after a fork.
         // A failure (no memory) would leave a forked child unnoticed, as it was originally.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
