@@ -45,8 +45,9 @@ impl Backing for Heap {
         let len = len.min(self.layout().file_len - offset);
         let at = self.span.base() as usize + offset as usize;
         // SAFETY:
-        // - the whole file is mapped at the base, shared and writable; the span is within it.
-        unsafe { pages::provide(self.file.as_fd(), at, offset, len as usize) }.map_err(|error| {
+        // - the whole file is mapped at the base, shared and writable, and has its full length; the
+        //   span is within it.
+        unsafe { pages::back(self.file.as_fd(), offset, at, len as usize) }.map_err(|error| {
             Error::OutOfMemory {
                 why: error.to_string(),
             }

@@ -210,42 +210,6 @@ pub unsafe fn prefault(addr: usize, len: usize) {
     }
 }
 
-/// [`reserve`] and [`prefault`] in one, for a file in memory that is mapped at `addr` from `offset`
-/// on: what is a whole 2 MB becomes one huge page, where the kernel gives one, without small ones
-/// being made first. The rest is reserved, and not faulted in.
-///
-/// # Errors
-/// As for [`reserve`].
-///
-/// # Safety
-/// - `[addr, addr + len)` is a shared and writable mapping of the file from `offset` on.
-pub unsafe fn provide(fd: BorrowedFd<'_>, addr: usize, offset: u64, len: usize) -> Result<()> {
-    let end = addr.saturating_add(len);
-    let mut at = addr;
-    while at < end {
-        let next = (at / STEP + 1).saturating_mul(STEP).min(end);
-        let whole = next - at == STEP;
-        // SAFETY: a part of the span.
-        if !whole || unsafe { huge_page(fd, at, offset + (at - addr) as u64) }.is_err() {
-            reserve(fd, offset + (at - addr) as u64, (next - at) as u64)?;
-        }
-        at = next;
-    }
-    Ok(())
-}
-
-/// Has the kernel put 2 MB of a memory file into a huge page, holes filled.
-///
-/// # Safety
-/// - `[addr, addr + STEP)` is a shared and writable mapping of the file from `offset` on.
-unsafe fn huge_page(fd: BorrowedFd<'_>, addr: usize, offset: u64) -> Result<()> {
-    // Its first page is reserved, so that the touch doesn't kill where there is no memory.
-    reserve(fd, offset, page_size() as u64)?;
-    // SAFETY: mapped and writable by contract, with storage.
-    unsafe { touch(addr) };
-    sys::collapse(addr, STEP)
-}
-
 /// A store to the byte at `addr` that changes nothing.
 ///
 /// # Safety
