@@ -8,9 +8,10 @@ use crate::barrier::{Change, Log};
 use crate::entity::{self, Entity};
 use crate::error::{Error, Result};
 use crate::heap::Heap;
+use crate::insert::insert;
 use crate::lanes;
 use crate::locals::{Local, Reservation};
-use crate::object::ENTITY;
+use crate::object::{address, ENTITY};
 use crate::sync::Ordering;
 use crate::table::Hash;
 use core::ops::Range;
@@ -32,15 +33,16 @@ impl Heap {
     /// Notes `field`, the word of a field that is written or overwritten, if it is the address of
     /// an object that the marker must still find. Only while somebody marks.
     fn shade(&self, field: u64) {
+        let addr = address(field);
         // Relaxed: it was set before the phase.
-        let below = field < self.collector().gc_end.load(Ordering::Relaxed);
-        if field == 0 || field % 8 != 0 || !below {
+        let below = addr < self.collector().gc_end.load(Ordering::Relaxed);
+        if addr == 0 || addr % 8 != 0 || !below {
             return;
         }
         // Acquire: whoever gave us the address has written the header.
         let white = |word: &crate::sync::AtomicU64| word.load(Ordering::Acquire) & 3 == 1;
-        if self.span().word_to_read(field as i64).is_ok_and(white) {
-            self.log().note(field, |cell| self.log_ready(cell));
+        if self.span().word_to_read(addr as i64).is_ok_and(white) {
+            self.log().note(addr, |cell| self.log_ready(cell));
         }
     }
 
@@ -140,7 +142,35 @@ impl Heap {
             word.compare_exchange(old, new, order, order).is_ok()
         };
         if done {
-            self.published(new & !7);
+            self.published(address(new));
+        }
+        Ok(done)
+    }
+
+    /// Puts the object at `object` before the one at `next` (or 0, the end) in a list: writes `next`
+    /// to the field at `link`, which is the object's and empty, and then `object` to the field
+    /// at `at`, if that holds `next`. Whether it did; false also if `link` isn't empty.
+    ///
+    /// Where it fails, `link` is empty as before, but for a mark that it may have got meanwhile. So
+    /// an object never has the address of what is in the list no more: whoever has but looked
+    /// at a list cannot write what it saw there to an object, as that may have been taken out
+    /// and freed since. This looks again, where no collection passes: see `barrier.rs`, 2.
+    pub fn insert_addr(&self, at: i64, next: i64, link: i64, object: i64) -> Result<bool> {
+        self.header_at(object)?;
+        let (field, link) = (
+            self.span().word_to_write(at)?,
+            self.span().word_to_write(link)?,
+        );
+        let change = self.change()?;
+        let (next, object) = (next as u64, object as u64);
+        let done = insert(field, next, link, object, || {
+            if change.marking {
+                self.shade(next);
+                self.shade(object);
+            }
+        });
+        if done {
+            self.published(object);
         }
         Ok(done)
     }
@@ -228,3 +258,7 @@ impl Heap {
         Ok(self.entity(addr)?.committed(self.next_version()))
     }
 }
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ use crate::collector::Phase;
 use crate::entity::{self, Entity};
 use crate::error::{Error, Result};
 use crate::heap::Heap;
-use crate::object::{Colour, Header, ENTITY, STRING};
+use crate::object::{address, Colour, Header, ENTITY, MARK, STRING};
 use crate::plan::Plan;
 use crate::sync::{AtomicU64, Ordering};
 use crate::walk::Piece;
@@ -73,9 +73,10 @@ impl Heap {
         let check = |field: &AtomicU64| {
             // Relaxed, here and below: nobody else is there, by contract.
             let field = field.load(Ordering::Relaxed);
-            match is_addr(field) && plan.place(field).is_none() {
-                true => Err(Error::InvalidAddress { addr: field as i64 }),
-                false => Ok(()),
+            match address(field) {
+                0 => Ok(()),
+                addr if plan.place(addr).is_some() => Ok(()),
+                _ => Err(Error::InvalidAddress { addr: field as i64 }),
             }
         };
         for (_, addr) in self.span().table().entries() {
@@ -116,12 +117,14 @@ impl Heap {
 
     fn move_all(&self, plan: &Plan, top: u64, new_top: u64) {
         let update = |field: &AtomicU64| {
-            let old = field.load(Ordering::Relaxed);
+            let word = field.load(Ordering::Relaxed);
+            let old = address(word);
             if let Some(new) = Some(old)
-                .filter(|old| is_addr(*old))
+                .filter(|old| *old != 0)
                 .and_then(|old| plan.place(old))
             {
-                field.store(new, Ordering::Relaxed);
+                // Its mark goes along.
+                field.store(new | (word & MARK), Ordering::Relaxed);
             }
         };
         for (_, addr) in self.span().table().entries() {
@@ -189,12 +192,6 @@ impl Heap {
         }
         info.top.store(top, Ordering::Release);
     }
-}
-
-/// Whether the word of a field is an address.
-#[inline]
-fn is_addr(field: u64) -> bool {
-    field & 1 == 0 && field != 0
 }
 
 /// How many of an object's fields can be addresses.

@@ -13,7 +13,7 @@
 
 use crate::compact::FIRST_VERSION;
 use crate::error::{Error, Result};
-use crate::object::{Colour, Header, ENTITY, STRING};
+use crate::object::{address, Colour, Header, ENTITY, STRING};
 use hh_region::checksum;
 
 /// `hh_save` and a version: another format gets another number.
@@ -91,8 +91,9 @@ impl Head {
 
     /// Checks an address, or, where there may be one, a field that may be an integer or 0.
     pub(crate) fn check(&self, addr: u64, field: bool) -> Result<()> {
-        let inside = addr.wrapping_sub(self.heap_start) < self.heap_bytes && addr % 8 == 0;
-        if inside || field && (addr == 0 || addr & 1 == 1) {
+        let at = if field { address(addr) } else { addr };
+        let inside = at.wrapping_sub(self.heap_start) < self.heap_bytes && at % 8 == 0;
+        if inside || field && at == 0 {
             Ok(())
         } else {
             Err(damaged(&format!("{addr:#x} is no address in it")))

@@ -422,7 +422,7 @@ fn damage_is_told_and_such_a_collection_frees_nothing() {
     let holder = record(&heap, &[0, 0]);
     root(&heap, 1, holder);
     let start = heap.layout().heap_start;
-    for wrong in [8, start - 8, start + 4, dead + 2, 2] {
+    for wrong in [8, start - 8, start + 4, dead + 6, 4] {
         heap.store_word(holder as i64 + 8, wrong as i64).unwrap();
         heap.start_cycle().unwrap();
         let addr = wrong as i64;

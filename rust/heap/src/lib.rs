@@ -28,6 +28,7 @@ mod error;
 mod format;
 mod heap;
 pub mod info;
+pub mod insert;
 mod lanes;
 pub mod layout;
 mod locals;

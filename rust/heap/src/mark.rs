@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::heap::{Heap, MASTER};
 use crate::lanes;
 use crate::layout::MARK_STACK_LEN;
-use crate::object::{Colour, Header, ENTITY, STRING};
+use crate::object::{address, Colour, Header, ENTITY, STRING};
 use crate::sync::{AtomicU64, Ordering};
 use crate::walk::hole_end;
 use core::ops::Range;
@@ -355,16 +355,17 @@ impl<'a> Marker<'a> {
     /// Sees to it that the object behind a field gets black.
     #[inline]
     fn visit(&mut self, field: u64) -> Result<()> {
+        let addr = address(field);
         // Integers, nothing, and what was made since.
-        if field & 1 == 1 || field == 0 || field >= self.gc_end {
+        if addr == 0 || addr >= self.gc_end {
             return Ok(());
         }
-        let index = (field.wrapping_sub(self.start) / 8) as usize;
-        let (Some(word), 0) = (self.words.get(index), field % 8) else {
+        let index = (addr.wrapping_sub(self.start) / 8) as usize;
+        let (Some(word), 0) = (self.words.get(index), addr % 8) else {
             return Err(Error::InvalidAddress { addr: field as i64 });
         };
         prefetch(word);
-        let oldest = core::mem::replace(&mut self.soon[self.soon_at], field);
+        let oldest = core::mem::replace(&mut self.soon[self.soon_at], addr);
         self.soon_at = (self.soon_at + 1) % SOON;
         self.blacken(oldest)
     }

@@ -14,6 +14,20 @@
 //! `c`, the colour, is never 00, which tells a header from an address. The size doesn't
 //! count the header. The capacity is what the serialised bytes need once decompressed.
 //! Tag 0 is an entity; tags below 13 hold addresses; 13 is a string.
+//!
+//! A field of an object that holds addresses:
+//!
+//! ```text
+//! +---------------------------------------------------------------+---+
+//! |                          an integer                           | 1 |
+//! +-----------------------------------------------------------+---+---+
+//! |              an address, or 0 for none                    | m | 0 |  bit 2 is 0
+//! +-----------------------------------------------------------+---+---+
+//! ```
+//!
+//! `m`, the mark, is the program's: a list that many change at once needs to say of a field that
+//! it must not be changed any more, in the same word as the address. A marked address is one all
+//! the same: what it leads to lives, and it moves with it.
 
 /// The tag of an entity.
 pub const ENTITY: u64 = 0;
@@ -26,6 +40,19 @@ pub const SERIALISED: u64 = 19;
 
 /// Tags have six bits.
 pub const MAX_TAG: u64 = 63;
+
+/// Set in a field whose address is marked.
+pub const MARK: u64 = 2;
+
+/// The address in the word of a field, without its mark; 0 if there is none.
+#[inline]
+pub fn address(field: u64) -> u64 {
+    if field & 1 == 1 {
+        0
+    } else {
+        field & !MARK
+    }
+}
 
 /// The sizes in a serialised object's header have 28 bits.
 pub const MAX_SERIALISED_WORDS: u64 = (1 << 28) - 1;
@@ -158,6 +185,15 @@ mod tests {
         assert_eq!(Header::serialised(64, 1, 1), None);
         assert_eq!(Header::serialised(19, 1 << 28, 1), None);
         assert_eq!(Header::serialised(19, 1, 1 << 28), None);
+    }
+
+    #[test]
+    fn the_address_in_a_field() {
+        for (field, addr) in [(0, 0), (2, 0), (1, 0), (81, 0), (83, 0), (80, 80), (82, 80)] {
+            assert_eq!(address(field), addr, "{field}");
+        }
+        // What is neither stays what it is, and is refused as an address.
+        assert_eq!(address(84), 84);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::format::{Head, Objects, PIECE_BYTES};
 use crate::heap::Heap;
 use crate::lanes;
 use crate::memory;
+use crate::object::address;
 use crate::sync::Ordering;
 use crate::table::Hash;
 use crate::Backing;
@@ -139,7 +140,8 @@ impl Heap {
             let rest = head.heap_bytes - at;
             objects.each_field(words, rest, |field| {
                 head.check(*field, true)?;
-                if *field != 0 && *field & 1 == 0 {
+                if address(*field) != 0 {
+                    // A multiple of 8: a mark stays.
                     *field = field.wrapping_add(shift);
                 }
                 Ok(())

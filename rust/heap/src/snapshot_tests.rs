@@ -233,7 +233,7 @@ fn contents_that_make_no_sense_are_refused() {
         (3, 1),
         (4, header(3, 4)),
         (5, 8),
-        (6, 65537 + 1),
+        (6, 65536 + 4),
     ];
     for (at, word) in wrong {
         let mut heap = good;

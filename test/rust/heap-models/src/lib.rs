@@ -21,9 +21,13 @@ pub mod entity;
 pub mod error;
 #[path = "../../../../rust/heap/src/info.rs"]
 mod info;
+#[path = "../../../../rust/heap/src/insert.rs"]
+pub mod insert;
 #[path = "../../../../rust/heap/src/layout.rs"]
 mod layout;
 #[path = "../../../../rust/heap/src/locals.rs"]
 pub mod locals;
+#[path = "../../../../rust/heap/src/object.rs"]
+pub mod object;
 #[path = "../../../../rust/heap/src/table.rs"]
 pub mod table;
