@@ -1,23 +1,21 @@
-//! Serialised bytes to an object's payload and back: LZ4 blocks, padded to whole words.
+//! Serialised bytes to an object's payload and back: a compressed block, padded to whole words.
 //!
 //! ```text
-//! | LZ4 block | checksum, 8 bytes | zeros | count of the bytes after the block, 1 byte |
+//! | block | checksum, 8 bytes | zeros | codec, 4 bits | count of the bytes after the block, 4 bits |
 //! ```
 //!
 //! The count tells the block's exact length, as in an OCaml string. A program that makes such
-//! objects itself, as Flow's does, leaves no room for a checksum: its counts are below 8.
-//! LZ4 blocks don't know their own decompressed size: the header's capacity, in words,
-//! bounds it, and the decoder stops where the block does.
+//! objects itself, as Flow's does, leaves no room for a checksum: its counts are below 8, and its
+//! codec is 0, LZ4. A block doesn't know its own decompressed size: the header's capacity, in
+//! words, bounds it, and the decoder stops where the block does.
 
+use crate::codec::{Codec, Compression};
 use crate::error::{Error, Result};
 use crate::object::{Header, MAX_SERIALISED_WORDS};
 use hh_region::checksum;
 
-/// LZ4's limit on what can be compressed in one block, in bytes.
+/// The most bytes that can be stored in one object: LZ4's limit.
 pub const MAX_INPUT: usize = 0x7e00_0000;
-
-/// LZ4 cannot shrink bytes by more than this factor.
-const MAX_RATIO: u64 = 255;
 
 /// The error that this process has no memory for `len` bytes.
 pub(crate) fn out_of_memory(len: usize) -> Error {
@@ -27,7 +25,7 @@ pub(crate) fn out_of_memory(len: usize) -> Error {
 }
 
 /// A buffer of `len` zeros, or an error where there is no memory for it.
-pub(crate) fn buffer(len: usize) -> Result<Vec<u8>> {
+pub fn buffer(len: usize) -> Result<Vec<u8>> {
     let mut buffer = Vec::new();
     buffer
         .try_reserve_exact(len)
@@ -42,26 +40,25 @@ const SUM: usize = 8;
 /// The most bytes that can follow the block, the count not included.
 const MAX_COUNT: usize = SUM + 7;
 
-/// The checksum of a block and of its header's tag and sizes; not of the colour, which changes.
+/// The checksum of a block, of its codec, and of its header's tag and sizes; not of the colour,
+/// which changes.
 ///
 /// The runtime's reader believes what it reads: a value that another process has written over
 /// would make it leave its buffer.
-fn sum_of(header: Header, block: &[u8]) -> u64 {
-    checksum(block) ^ header.word() >> 2
+fn sum_of(header: Header, codec: Codec, block: &[u8]) -> u64 {
+    // The word's top two bits are free then.
+    checksum(block) ^ header.word() >> 2 ^ (codec as u64) << 62
 }
 
 /// The header and the payload of an object that holds `bytes`.
-pub fn compress(bytes: &[u8], tag: u64) -> Result<(Header, Vec<u8>)> {
+pub fn compress(bytes: &[u8], tag: u64, compression: Compression) -> Result<(Header, Vec<u8>)> {
     if bytes.len() > MAX_INPUT {
         return Err(Error::refused(format!(
             "the value takes {} bytes serialised; the limit is {MAX_INPUT}",
             bytes.len()
         )));
     }
-    let bound = lz4_flex::block::get_maximum_output_size(bytes.len());
-    let mut payload = buffer(bound + MAX_COUNT + 1)?;
-    let len = lz4_flex::block::compress_into(bytes, &mut payload)
-        .map_err(|error| Error::refused(format!("LZ4: {error}")))?;
+    let (codec, mut payload, len) = compression.encode(bytes, MAX_COUNT + 1)?;
     let words = (len + SUM) / 8 + 1;
     let capacity = bytes.len().div_ceil(8) as u64;
     let Some(header) = Header::serialised(tag, words as u64, capacity) else {
@@ -70,39 +67,38 @@ pub fn compress(bytes: &[u8], tag: u64) -> Result<(Header, Vec<u8>)> {
         )));
     };
     payload.truncate(words * 8);
-    let sum = sum_of(header, &payload[..len]);
+    let sum = sum_of(header, codec, &payload[..len]);
     payload[len..].fill(0);
     payload[len..len + SUM].copy_from_slice(&sum.to_le_bytes());
     // At most MAX_COUNT.
-    payload[words * 8 - 1] = (words * 8 - 1 - len) as u8;
+    payload[words * 8 - 1] = (codec as u8) << 4 | (words * 8 - 1 - len) as u8;
     Ok((header, payload))
 }
 
-/// The number of bytes to provide for [`decompress`]; `None` if the header says more than
-/// the payload can possibly hold.
-pub fn capacity(header: Header) -> Option<u64> {
-    let bound = header.words() * 8 * MAX_RATIO;
-    (header.words() >= 1 && header.capacity() <= bound + 7).then_some(header.capacity())
+/// The number of bytes to provide for [`decompress`], where `last` is the payload's last byte;
+/// `None` if the header says more than the payload can possibly hold.
+pub fn capacity(header: Header, last: u8) -> Option<u64> {
+    let bound = (header.words() * 8).saturating_mul(Codec::from_bits(last >> 4)?.max_ratio());
+    (header.words() >= 1 && header.capacity() <= bound.saturating_add(7))
+        .then_some(header.capacity())
 }
 
 /// Fills the beginning of `bytes` with what `payload` holds, and returns its length; `None` if
-/// it was damaged, doesn't fit, or isn't LZ4.
+/// it was damaged, doesn't fit, or isn't of its codec.
 pub fn decompress(header: Header, payload: &[u8], bytes: &mut [u8]) -> Option<usize> {
-    let (&count, rest) = payload.split_last()?;
-    let count = usize::from(count);
+    let (&last, rest) = payload.split_last()?;
+    let (codec, count) = (Codec::from_bits(last >> 4)?, usize::from(last & 15));
     let (block, after) = rest.split_at(rest.len().checked_sub(count)?);
-    if count > MAX_COUNT {
-        return None;
-    }
-    if let Some(sum) = after.first_chunk::<SUM>() {
-        if u64::from_le_bytes(*sum) != sum_of(header, block) {
-            return None;
-        }
-    }
-    lz4_flex::block::decompress_into(block, bytes).ok()
+    let sound = match after.first_chunk::<SUM>() {
+        Some(sum) => u64::from_le_bytes(*sum) == sum_of(header, codec, block),
+        // Only those that a program made itself.
+        None => codec == Codec::Lz4,
+    };
+    sound.then(|| codec.decode(block, bytes)).flatten()
 }
 
 const _: () = assert!((MAX_INPUT as u64).div_ceil(8) <= MAX_SERIALISED_WORDS);
+const _: () = assert!(MAX_COUNT < 16);
 
 #[cfg(test)]
 mod tests {
@@ -120,42 +116,64 @@ mod tests {
             .collect()
     }
 
+    const ALL: [Compression; 2] = [Compression::None, Compression::Lz4];
+
+    fn compress(bytes: &[u8], tag: u64) -> Result<(Header, Vec<u8>)> {
+        super::compress(bytes, tag, Compression::Lz4)
+    }
+
+    fn room(header: Header, payload: &[u8]) -> Vec<u8> {
+        vec![0; capacity(header, *payload.last().unwrap()).unwrap() as usize]
+    }
+
     #[test]
     fn every_length_comes_back() {
-        for len in (0..70).chain([1000, 4095, 4096, 100_000]) {
-            for bytes in [noise(len), vec![7; len]] {
-                let (header, payload) = compress(&bytes, 19).unwrap();
-                assert_eq!(payload.len() as u64, header.words() * 8);
-                let mut back = vec![0; capacity(header).unwrap() as usize];
-                assert_eq!(decompress(header, &payload, &mut back), Some(len));
-                assert_eq!(back[..len], bytes);
+        for compression in ALL {
+            for len in (0..70).chain([1000, 4095, 4096, 100_000]) {
+                for bytes in [noise(len), vec![7; len]] {
+                    let (header, payload) = super::compress(&bytes, 19, compression).unwrap();
+                    assert_eq!(payload.len() as u64, header.words() * 8);
+                    let mut back = room(header, &payload);
+                    assert_eq!(decompress(header, &payload, &mut back), Some(len));
+                    assert_eq!(back[..len], bytes);
+                }
             }
         }
     }
 
     #[test]
+    fn what_is_not_compressed_stands_there() {
+        let bytes = noise(50);
+        let (_, payload) = super::compress(&bytes, 19, Compression::None).unwrap();
+        assert_eq!(payload[..50], bytes);
+        let (_, payload) = super::compress(&[7; 5000], 19, Compression::Lz4).unwrap();
+        assert!(payload.len() < 100);
+    }
+
+    #[test]
     fn damaged_payloads_are_refused() {
-        for original in [vec![b'x'; 300], noise(100), Vec::new()] {
-            let (header, payload) = compress(&original, 19).unwrap();
-            let mut bytes = vec![0; capacity(header).unwrap() as usize];
-            let count = usize::from(*payload.last().unwrap());
-            // The zeros between checksum and count carry nothing.
-            let carries = |at| at < payload.len() - 1 - count + SUM || at == payload.len() - 1;
-            for at in (0..payload.len()).filter(|at| carries(*at)) {
-                for bit in 0..8 {
-                    let mut damaged = payload.clone();
-                    damaged[at] ^= 1 << bit;
-                    assert_eq!(decompress(header, &damaged, &mut bytes), None, "{at} {bit}");
+        for compression in ALL {
+            for original in [vec![b'x'; 300], noise(100), Vec::new()] {
+                let (header, payload) = super::compress(&original, 19, compression).unwrap();
+                let mut bytes = vec![0; room(header, &payload).len() + 40];
+                let count = usize::from(*payload.last().unwrap() & 15);
+                // The zeros between checksum and count carry nothing.
+                let carries = |at| at < payload.len() - 1 - count + SUM || at == payload.len() - 1;
+                for at in (0..payload.len()).filter(|at| carries(*at)) {
+                    for bit in 0..8 {
+                        let mut damaged = payload.clone();
+                        damaged[at] ^= 1 << bit;
+                        let len = decompress(header, &damaged, &mut bytes);
+                        assert_eq!(len, None, "{compression:?} {at} {bit}");
+                    }
                 }
+                let other = Header::serialised(20, header.words(), header.capacity() / 8).unwrap();
+                assert_eq!(decompress(other, &payload, &mut bytes), None);
+                assert_eq!(decompress(header, &[], &mut bytes), None);
+                let short = [0, 0, 0, 0, 0, 0, 0, 9];
+                assert_eq!(decompress(header, &short, &mut bytes), None);
+                assert_eq!(decompress(header, &[16; 32], &mut bytes), None);
             }
-            let other = Header::serialised(20, header.words(), header.capacity() / 8).unwrap();
-            assert_eq!(decompress(other, &payload, &mut bytes), None);
-            assert_eq!(decompress(header, &[], &mut bytes), None);
-            assert_eq!(
-                decompress(header, &[0, 0, 0, 0, 0, 0, 0, 9], &mut bytes),
-                None
-            );
-            assert_eq!(decompress(header, &[16; 32], &mut bytes), None);
         }
     }
 
@@ -167,7 +185,7 @@ mod tests {
         let mut payload = block.clone();
         payload.resize(words * 8, 0);
         payload[words * 8 - 1] = (words * 8 - 1 - block.len()) as u8;
-        let mut bytes = vec![0; capacity(header).unwrap() as usize];
+        let mut bytes = room(header, &payload);
         assert_eq!(decompress(header, &payload, &mut bytes), Some(300));
         // Without a checksum damage may go unseen, but nothing leaves the buffers.
         for at in 0..payload.len() {
@@ -181,10 +199,22 @@ mod tests {
     }
 
     #[test]
-    fn a_capacity_beyond_what_lz4_can_reach_is_refused() {
-        assert_eq!(capacity(Header::serialised(19, 1, 1000).unwrap()), None);
-        assert_eq!(capacity(Header::serialised(19, 0, 0).unwrap()), None);
-        assert_eq!(capacity(Header::serialised(19, 1, 2).unwrap()), Some(16));
+    fn a_capacity_beyond_what_the_codec_can_reach_is_refused() {
+        let lz4 =
+            |words, capacity| super::capacity(Header::serialised(19, words, capacity).unwrap(), 9);
+        assert_eq!(lz4(1, 1000), None);
+        assert_eq!(lz4(0, 0), None);
+        assert_eq!(lz4(1, 2), Some(16));
+        let none = |words, capacity| {
+            super::capacity(Header::serialised(19, words, capacity).unwrap(), 0x19)
+        };
+        assert_eq!(none(2, 3), None);
+        assert_eq!(none(2, 2), Some(16));
+        // No such codec.
+        assert_eq!(
+            super::capacity(Header::serialised(19, 1, 1).unwrap(), 0xf9),
+            None
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod barrier;
 mod cells;
 mod change;
 mod chunks;
+pub mod codec;
 pub mod collector;
 mod compact;
 pub mod compress;

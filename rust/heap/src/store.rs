@@ -1,5 +1,6 @@
 //! Serialised values: into the heap, and out again.
 
+use crate::codec::Compression;
 use crate::compress;
 use crate::error::{Error, Result};
 use crate::heap::Heap;
@@ -49,8 +50,13 @@ impl Heap {
     ///
     /// Takes the time of LZ4, about a nanosecond per byte. Any process may call it.
     pub fn store(&self, bytes: &[u8], tag: i64) -> Result<u64> {
+        self.store_with(bytes, tag, Compression::Lz4)
+    }
+
+    /// [`Heap::store`] with another compression.
+    pub fn store_with(&self, bytes: &[u8], tag: i64, compression: Compression) -> Result<u64> {
         let tag = u64::try_from(tag).unwrap_or(u64::MAX);
-        let (header, payload) = compress::compress(bytes, tag)?;
+        let (header, payload) = compress::compress(bytes, tag, compression)?;
         let addr = self.take(header.bytes())?;
         let at = addr as i64;
         // Relaxed: nobody knows the address yet.
@@ -74,7 +80,14 @@ impl Heap {
         if header.tag() < crate::object::SERIALISED {
             return Err(not_here);
         }
-        let capacity = compress::capacity(header).ok_or(not_here)? as usize;
+        let mut last = 0_u8;
+        // SAFETY:
+        // - the one byte is our own.
+        unsafe {
+            self.span()
+                .copy_out(addr + header.bytes() as i64 - 1, &mut last, 1)?
+        };
+        let capacity = compress::capacity(header, last).ok_or(not_here)? as usize;
         Ok((header, capacity))
     }
 
