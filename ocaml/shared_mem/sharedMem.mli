@@ -67,7 +67,7 @@ type handle = Unix.file_descr
 type buf = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
 (** Table and heap as bytes; an {!addr} is an index. *)
 
-type +'k addr [@@immediate]
+type +'k addr = 'k Words.addr [@@immediate]
 (** The place of an object in the heap. [k] is a phantom that says of which kind. An
     address means the same in every process. It is good until the next {!reset_heap} or
     compaction, as long as the object is reachable. *)
@@ -365,6 +365,22 @@ end
 module SerializedHeap (Key : Key) (Value : Value) :
   Heap with type key = Key.t and type value = Value.t and module KeySet = Set.Make(Key)
 
+(** How values are compressed. Reading finds out by itself: a table whose compression was
+    another one before, as in a heap from a file, is read all the same. *)
+type compression = Words.compression =
+  | No_compression
+      (** Not at all: for values that are small, or random, or read again and again. *)
+  | Lz4  (** LZ4: fast both ways. *)
+
+(** The choice of a compression. *)
+module type Compression = sig
+  val compression : compression
+end
+
+(** A {!SerializedHeap} with another compression. An addition to the original. *)
+module CompressedHeap (_ : Compression) (Key : Key) (Value : Value) :
+  Heap with type key = Key.t and type value = Value.t and module KeySet = Set.Make(Key)
+
 (** A table of addresses of objects. *)
 module AddrHeap (Key : Key) (Value : AddrValue) : sig
   include
@@ -377,41 +393,11 @@ module AddrHeap (Key : Key) (Value : AddrValue) : sig
   (** [add k addr] is as {!HashtblSegment.add}. *)
 end
 
-(** {1 Asking workers to stop} *)
+(** {1 Objects, entities, cancellation} *)
 
-(** Flow's [WorkerCancel]: the master asks, and each process stops at its next use of a
-    table. *)
-module WorkerCancel : sig
-  exception Worker_should_cancel
-  (** Raised by most functions on tables while processes are asked to stop. *)
-
-  val stop_workers : unit -> unit
-  (** [stop_workers ()] asks all processes to stop, this one included. The master's.
-
-      @raise Invalid_argument in a worker, or without a heap. *)
-
-  val resume_workers : unit -> unit
-  (** [resume_workers ()] takes that back. The master's.
-
-      @raise Invalid_argument in a worker, or without a heap. *)
-
-  val check_should_cancel : unit -> unit
-  (** [check_should_cancel ()] does nothing, unless this process should stop.
-
-      @raise Worker_should_cancel if it was asked to.
-      @raise Invalid_argument without a heap. *)
-
-  val with_no_cancellations : (unit -> 'a) -> 'a
-  (** [with_no_cancellations f] is [f ()], during which this process isn't stopped; it is
-      afterwards, if it was asked to meanwhile. *)
-
-  val set_can_worker_stop : bool -> unit
-  (** [set_can_worker_stop b] says whether this process stops when asked. It does at
-      first. *)
-
-  val get_can_worker_stop : unit -> bool
-  (** [get_can_worker_stop ()] is what was set. *)
-end
+module NewAPI = NewAPI
+module EntityHeap = EntityHeap
+module WorkerCancel = WorkerCancel
 
 (** {1 Numbers} *)
 

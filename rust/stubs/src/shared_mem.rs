@@ -13,13 +13,14 @@ mod cells;
 mod figures;
 mod gc;
 mod objects;
+mod serialised;
 mod snapshot;
 mod table;
 
 use crate::raise::{Exn, Payload};
 use hh_heap::counter::Early;
 use hh_heap::{Error, Heap};
-use hh_region::sync::process::{AtomicBool, AtomicPtr, Ordering};
+use hh_region::sync::process::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::ffi::CStr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -31,6 +32,15 @@ static COUNTER: Early = Early::new();
 
 /// Whether this process stops when workers are asked to.
 static CAN_STOP: AtomicBool = AtomicBool::new(true);
+
+/// How many threads of this process are where it must not be stopped.
+static SHIELDED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether this process stops now, if it is asked to.
+fn can_stop() -> bool {
+    // Relaxed, both: settings of this process.
+    CAN_STOP.load(Ordering::Relaxed) && SHIELDED.load(Ordering::Relaxed) == 0
+}
 
 /// Runs the body of a primitive that cannot raise: a panic in it becomes `otherwise`.
 fn unraised<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
@@ -61,8 +71,7 @@ fn heap(primitive: &str) -> Result<&'static Heap, Exn> {
 /// [`heap`], for the primitives that stop a worker which was asked to.
 fn heap_unless_cancelled(primitive: &str) -> Result<&'static Heap, Exn> {
     let heap = heap(primitive)?;
-    // Relaxed: a setting of this process.
-    if heap.cancelled() && CAN_STOP.load(Ordering::Relaxed) {
+    if heap.cancelled() && can_stop() {
         return Err(exception(primitive, Error::Cancelled));
     }
     Ok(heap)

@@ -2,7 +2,7 @@
 //! arguments, and those are plain `extern "C"`, with twins for bytecode, where `int64`s are boxed.
 
 use super::{exception, heap, try_heap, unraised};
-use crate::raise::boundary;
+use crate::raise::{boundary, settle};
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
 use ocaml_sys::Value;
 
@@ -122,6 +122,30 @@ extern "C" fn hh_compare_modify_addr_byte(
 ) -> Value {
     // SAFETY: declared an `int64`.
     hh_compare_modify_addr(weak, addr, expected, unsafe { int64(new) })
+}
+
+/// `external insert_addr : at:_ addr -> 'k addr -> link:_ addr -> 'k addr -> bool`
+/// `= "hh_insert_addr"`: ours, not the original's.
+///
+/// Puts the second object, by its field `link`, before the first (or 0) in the list that the field
+/// `at` holds; whether it did. Raises `Invalid_argument` without a heap and in a forked child that
+/// has not connected; what is registered as `invalid_address` and `invalid_header`.
+#[ocaml_interop::export]
+fn hh_insert_addr(
+    _cr: &mut OCamlRuntime,
+    at: OCaml<OCamlInt>,
+    next: OCaml<OCamlInt>,
+    link: OCaml<OCamlInt>,
+    object: OCaml<OCamlInt>,
+) -> OCaml<bool> {
+    const NAME: &str = "hh_insert_addr";
+    let (at, next) = (at.to_i64(), next.to_i64());
+    let (link, object) = (link.to_i64(), object.to_i64());
+    let done = heap(NAME).and_then(|heap| {
+        let done = heap.insert_addr(at, next, link, object);
+        done.map_err(|error| exception(NAME, error))
+    });
+    OCaml::of_bool(settle(done))
 }
 
 /// `external entity_advance : 'k entity addr -> 'k addr -> unit = "hh_entity_advance"`

@@ -1,6 +1,8 @@
 //! Sizes and states, the counter, transactions, reset, and the asking of workers to stop.
 
-use super::{exception, heap, heap_unless_cancelled, try_heap, Anything, CAN_STOP, COUNTER};
+use super::{
+    exception, heap, heap_unless_cancelled, try_heap, Anything, CAN_STOP, COUNTER, SHIELDED,
+};
 use crate::raise::{settle, Exn};
 use hh_heap::Heap;
 use hh_region::sync::process::Ordering;
@@ -146,8 +148,21 @@ fn hh_set_can_worker_stop(_cr: &mut OCamlRuntime, can: OCaml<bool>) -> OCaml<()>
 /// `external get_can_worker_stop : unit -> bool = "hh_get_can_worker_stop"`: also before init.
 #[ocaml_interop::export]
 fn hh_get_can_worker_stop(_cr: &mut OCamlRuntime, _unit: OCaml<()>) -> OCaml<bool> {
-    // Relaxed: as above.
-    OCaml::of_bool(CAN_STOP.load(Ordering::Relaxed))
+    OCaml::of_bool(super::can_stop())
+}
+
+/// `external shield : bool -> unit = "hh_shield" [@@noalloc]`: ours, not the original's.
+///
+/// One thread more, or one less, is where this process must not be stopped. Also before init.
+#[no_mangle]
+extern "C" fn hh_shield(on: Value) -> Value {
+    // Relaxed, both: a setting of this process; each thread sees its own.
+    if on == ocaml_sys::FALSE {
+        SHIELDED.fetch_sub(1, Ordering::Relaxed);
+    } else {
+        SHIELDED.fetch_add(1, Ordering::Relaxed);
+    }
+    ocaml_sys::UNIT
 }
 
 /// `external check_should_cancel : unit -> unit = "hh_check_should_cancel"`: raises what is

@@ -1,47 +1,12 @@
-//! The primitives that make objects and read them: raw space, serialised values, strings.
+//! The primitives that make objects and read them, but for serialised values: raw space, headers,
+//! strings.
 
 use super::table::addr_value;
-use super::{exception, heap, heap_unless_cancelled, unraised, Anything};
-use crate::raise::{settle, Exn};
-use crate::value::raw;
-use hh_heap::{Buffers, Heap};
+use super::{exception, heap, unraised};
+use crate::raise::settle;
+use hh_heap::Heap;
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
 use ocaml_sys::Value;
-use std::cell::RefCell;
-use std::ffi::{c_char, c_void};
-
-extern "C" {
-    /// Marshals `value` into a fresh buffer of `malloc`. Raises if it cannot.
-    fn caml_output_value_to_malloc(
-        value: Value,
-        flags: Value,
-        bytes: *mut *mut c_char,
-        len: *mut isize,
-    );
-    /// Unmarshals `len` bytes. Raises if they are no marshalled value, and, when all is read, what
-    /// a signal's handler or a finaliser raises.
-    fn caml_input_value_from_block(bytes: *const c_char, len: isize) -> Value;
-}
-
-/// Bytes of `malloc`, freed with this.
-struct Malloced {
-    bytes: *mut u8,
-    len: usize,
-}
-
-impl Malloced {
-    fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `len` initialised bytes, which are this value's alone.
-        unsafe { std::slice::from_raw_parts_mut(self.bytes, self.len) }
-    }
-}
-
-impl Drop for Malloced {
-    fn drop(&mut self) {
-        // SAFETY: of `malloc`, and this value's alone.
-        unsafe { libc::free(self.bytes.cast::<c_void>()) }
-    }
-}
 
 /// `external alloc : size -> _ addr = "hh_ml_alloc"`
 ///
@@ -57,89 +22,22 @@ fn hh_ml_alloc(_cr: &mut OCamlRuntime, words: OCaml<OCamlInt>) -> OCaml<OCamlInt
     addr_value(settle(taken))
 }
 
-/// `external hh_store : 'a -> int -> _ addr = "hh_store_ocaml"`
+/// `external header : _ addr -> int = "hh_object"`: ours, not the original's.
 ///
-/// Marshals and compresses a value into a new object with this tag; its address. Raises as
-/// [`hh_ml_alloc`]; what is registered as `worker_should_cancel`; `Invalid_argument` for a tag
-/// that isn't one of a serialised object, or a value that cannot be marshalled.
+/// The header of the object at an address, without its colour: the tag in the low 6 bits, the sizes
+/// above. All of the object is in the heap. Raises what is registered as `invalid_address` and
+/// `invalid_header`; `Invalid_argument` without a heap.
 #[ocaml_interop::export]
-fn hh_store_ocaml(
-    _cr: &mut OCamlRuntime,
-    value: OCaml<Anything>,
-    tag: OCaml<OCamlInt>,
-) -> OCaml<OCamlInt> {
-    const NAME: &str = "hh_store_ocaml";
-    let tag = tag.to_i64();
-    let heap = settle(heap_unless_cancelled(NAME));
-    let (mut bytes, mut len) = (std::ptr::null_mut(), 0);
-    // SAFETY:
-    // - a value, an empty list of flags (also an int), and places for the answer.
-    // - it may raise: nothing here has a destructor.
-    unsafe {
-        caml_output_value_to_malloc(raw(&value), ocaml_sys::val_int(0), &mut bytes, &mut len);
-    }
-    let mut bytes = Malloced {
-        bytes: bytes.cast(),
-        len: len as usize,
-    };
-    let stored = heap
-        .store(bytes.as_mut(), tag)
-        .map_err(|error| exception(NAME, error));
-    drop(bytes);
-    addr_value(settle(stored))
-}
-
-thread_local! {
-    /// Where this thread's values are decompressed. Nothing leaks when the reader raises.
-    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
-}
-
-/// `external hh_deserialize : _ addr -> 'a = "hh_deserialize"`
-///
-/// The value in a serialised object. Allocates. Raises what is registered as
-/// `invalid_address`, `invalid_header`, `worker_should_cancel`; `Out_of_memory`.
-#[ocaml_interop::export]
-fn hh_deserialize(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<Anything> {
-    const NAME: &str = "hh_deserialize";
+fn hh_object(_cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<OCamlInt> {
+    const NAME: &str = "hh_object";
     let addr = addr.to_i64();
-    let heap = settle(heap_unless_cancelled(NAME));
-    let (bytes, len) = settle(marshalled(heap, addr));
+    let header = heap(NAME).and_then(|heap| {
+        let header = heap.header_at(addr);
+        header.map_err(|error| exception(NAME, error))
+    });
     // SAFETY:
-    // - a marshalled value of that length, in this thread's buffer, which nobody else uses before
-    //   the reader is done with it: it runs handlers and finalisers last of all.
-    // - it may raise: nothing here has a destructor.
-    unsafe { OCaml::new(cr, caml_input_value_from_block(bytes, len)) }
-}
-
-/// Decompresses a stored value into this thread's buffer; where it is, until the next.
-fn marshalled(heap: &Heap, addr: i64) -> Result<(*const c_char, isize), Exn> {
-    let fetch = |buffers: &RefCell<Buffers>| {
-        let mut buffers = buffers.borrow_mut();
-        let bytes = heap.fetch(addr, &mut buffers)?;
-        if marshal_len(bytes) != Some(bytes.len() as u64) {
-            return Err(heap.not_stored(addr));
-        }
-        Ok((bytes.as_ptr().cast(), bytes.len() as isize))
-    };
-    // A thread that is ending runs no OCaml code.
-    let fetched = BUFFERS.try_with(fetch).map_err(|_| Exn::OutOfMemory)?;
-    fetched.map_err(|error| exception("hh_deserialize", error))
-}
-
-/// The length that marshalled bytes claim to have: the runtime believes it.
-fn marshal_len(bytes: &[u8]) -> Option<u64> {
-    let long = |at| {
-        Some(u64::from(u32::from_be_bytes(
-            *bytes.get(at..)?.first_chunk()?,
-        )))
-    };
-    // Magic number; then the length of the data in 4 bytes, and a header of 20; or, in a large
-    // value, in 8 bytes after 4 of nothing, and a header of 32.
-    match long(0)? {
-        0x8495_a6be => Some(20 + long(4)?),
-        0x8495_a6bf => u64::from_be_bytes(*bytes.get(8..)?.first_chunk()?).checked_add(32),
-        _ => None,
-    }
+    // - 62 bits fit an OCaml int.
+    unsafe { OCaml::of_i64_unchecked((settle(header).word() >> 2) as i64) }
 }
 
 /// `external read_string : _ addr -> int -> string = "hh_read_string"`

@@ -5,11 +5,10 @@
 //! twins, so that the misses of one call overlap those of the next. What goes well is done at once;
 //! whatever doesn't is done again, slowly, where it can raise.
 
-use super::{exception, heap, heap_unless_cancelled, try_heap, unraised, CAN_STOP};
+use super::{can_stop, exception, heap, heap_unless_cancelled, try_heap, unraised};
 use crate::raise::{boundary, settle, Exn};
 use hh_heap::table::Hash;
 use hh_heap::Heap;
-use hh_region::sync::process::Ordering;
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
 use ocaml_sys::Value;
 
@@ -41,8 +40,7 @@ fn int_value(int: i64) -> Value {
 #[inline]
 fn ready(hash: Value) -> Option<(&'static Heap, Hash)> {
     let heap = try_heap()?;
-    // Relaxed: a setting of this process.
-    if heap.cancelled() && CAN_STOP.load(Ordering::Relaxed) {
+    if heap.cancelled() && can_stop() {
         return None;
     }
     // SAFETY:

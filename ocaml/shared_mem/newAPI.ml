@@ -1,0 +1,6 @@
+module Kind = Kind
+include Chunk
+include Fields
+include Objects
+include Entity
+include SkipList

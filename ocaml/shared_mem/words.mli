@@ -1,0 +1,90 @@
+(** Internal: addresses as numbers, the words behind them, and the exceptions.
+
+    The primitives here check what they get: an address that is none is an exception, or,
+    where the primitive cannot raise, reads as 0 and is not written. So nothing built on
+    them leaves the heap. *)
+
+type +'k addr [@@immediate]
+
+external to_int : _ addr -> int = "%identity"
+external of_int : int -> _ addr = "%identity"
+val null : _ addr
+
+exception Out_of_shared_memory
+exception Hash_table_full
+exception Heap_full
+exception Failed_memfd_init of Unix.error
+exception Invalid_address of int * int64
+exception Invalid_header of int * int64
+
+external heap_size : unit -> int = "hh_used_heap_size"
+external heap_capacity : unit -> int = "hh_heap_capacity"
+
+(** {1 Words} *)
+
+external load : int -> (int64[@unboxed]) = "hh_load_acquire_byte" "hh_load_acquire"
+[@@noalloc]
+(** The word at an address; what its writer wrote before is seen. 0 outside the heap. *)
+
+external store : int -> (int64[@unboxed]) -> unit
+  = "hh_store_release_byte" "hh_store_release"
+[@@noalloc]
+(** Writes a word after all that was written before. Does nothing where none is allocated,
+    and in a forked child that has not connected. *)
+
+external compare_modify : weak:bool -> int -> int -> (int64[@unboxed]) -> bool
+  = "hh_compare_modify_addr_byte" "hh_compare_modify_addr"
+(** Exchanges the word of a field: the one way to overwrite an address that others can
+    reach. *)
+
+external insert : at:int -> int -> link:int -> int -> bool = "hh_insert_addr"
+(** [insert ~at next ~link object]: see [insert_addr] in rust/heap/src/change.rs. *)
+
+(** {1 Headers} *)
+
+external header : _ addr -> int = "hh_object"
+(** The header of the object at an address, without its colour.
+
+    @raise Invalid_address if it is not in the heap.
+    @raise Invalid_header if no object begins there. *)
+
+val tag_of : int -> int
+
+val size_of : int -> int
+(** Tag, and size in words, that a header tells; the size not of a serialised object. *)
+
+val make_header : tag:int -> size:int -> int64
+(** The header of a new object that isn't serialised. *)
+
+val check_tag : int -> _ addr -> int
+(** The header of the object at an address, which has this tag; raises as {!header}. *)
+
+val raise_header : _ addr -> 'a
+(** Raises {!Invalid_header} for an address. *)
+
+(** {1 Fields} *)
+
+val field : int -> int -> int
+(** [field addr i] is the address of field [i] of the object at [addr]. *)
+
+val address : at:int -> int64 -> _ addr
+(** The address that a field's word is; null for 0.
+
+    @raise Invalid_address if it is an integer, or marked. *)
+
+val of_tagged : at:int -> int64 -> int
+(** The integer that a field's word is.
+
+    @raise Invalid_address if it is an address. *)
+
+val tagged : int -> int
+(** The word of an integer.
+
+    @raise Invalid_argument unless it has 62 bits. *)
+
+(** {1 Compression} *)
+
+type compression = No_compression | Lz4
+
+val number : compression -> int
+(** As the primitives have it. *)

@@ -1,0 +1,217 @@
+//! The primitives of serialised objects: values that are marshalled, bytes, and the way back.
+
+use super::table::addr_value;
+use super::{exception, heap, heap_unless_cancelled, Anything};
+use crate::raise::{settle, Exn};
+use crate::value::raw;
+use hh_heap::codec::Compression;
+use hh_heap::{compress, Buffers, Heap};
+use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
+use ocaml_sys::Value;
+use std::cell::RefCell;
+use std::ffi::{c_char, c_void};
+
+extern "C" {
+    /// Marshals `value` into a fresh buffer of `malloc`. Raises if it cannot.
+    fn caml_output_value_to_malloc(
+        value: Value,
+        flags: Value,
+        bytes: *mut *mut c_char,
+        len: *mut isize,
+    );
+    /// Unmarshals `len` bytes. Raises if they are no marshalled value, and, when all is read, what
+    /// a signal's handler or a finaliser raises.
+    fn caml_input_value_from_block(bytes: *const c_char, len: isize) -> Value;
+}
+
+/// Bytes of `malloc`, freed with this.
+struct Malloced {
+    bytes: *mut u8,
+    len: usize,
+}
+
+impl Malloced {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `len` initialised bytes, which are this value's alone.
+        unsafe { std::slice::from_raw_parts_mut(self.bytes, self.len) }
+    }
+}
+
+impl Drop for Malloced {
+    fn drop(&mut self) {
+        // SAFETY: of `malloc`, and this value's alone.
+        unsafe { libc::free(self.bytes.cast::<c_void>()) }
+    }
+}
+
+/// `external hh_store : 'a -> int -> _ addr = "hh_store_ocaml"`
+///
+/// Marshals and compresses a value into a new object with this tag; its address. Raises as
+/// [`hh_ml_alloc`]; what is registered as `worker_should_cancel`; `Invalid_argument` for a tag
+/// that isn't one of a serialised object, or a value that cannot be marshalled.
+#[ocaml_interop::export]
+fn hh_store_ocaml(
+    _cr: &mut OCamlRuntime,
+    value: OCaml<Anything>,
+    tag: OCaml<OCamlInt>,
+) -> OCaml<OCamlInt> {
+    // SAFETY: nothing here has a destructor.
+    unsafe { store("hh_store_ocaml", raw(&value), tag.to_i64(), 0) }
+}
+
+/// `external store : 'a -> int -> int -> _ addr = "hh_store_compressed"`: ours, not the original's.
+///
+/// [`hh_store_ocaml`] with a compression: 0 is LZ4, -1 none. Raises as that; `Invalid_argument` for
+/// another number.
+#[ocaml_interop::export]
+fn hh_store_compressed(
+    _cr: &mut OCamlRuntime,
+    value: OCaml<Anything>,
+    tag: OCaml<OCamlInt>,
+    compression: OCaml<OCamlInt>,
+) -> OCaml<OCamlInt> {
+    let (tag, compression) = (tag.to_i64(), compression.to_i64());
+    // SAFETY: nothing here has a destructor.
+    unsafe { store("hh_store_compressed", raw(&value), tag, compression) }
+}
+
+/// Marshals `value`, and stores it.
+///
+/// # Safety
+/// - a stub calls this, with nothing alive that has a destructor: it may raise.
+unsafe fn store(name: &str, value: Value, tag: i64, compression: i64) -> OCaml<'static, OCamlInt> {
+    let heap = settle(heap_unless_cancelled(name));
+    let refused = |error| exception(name, error);
+    let compression = settle(Compression::from_number(compression).map_err(refused));
+    let (mut bytes, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY:
+    // - a value, an empty list of flags (also an int), and places for the answer.
+    // - it may raise: nothing here has a destructor.
+    unsafe {
+        caml_output_value_to_malloc(value, ocaml_sys::val_int(0), &mut bytes, &mut len);
+    }
+    let mut bytes = Malloced {
+        bytes: bytes.cast(),
+        len: len as usize,
+    };
+    let stored = heap.store_with(bytes.as_mut(), tag, compression);
+    drop(bytes);
+    addr_value(settle(stored.map_err(refused)))
+}
+
+thread_local! {
+    /// Where this thread's values are decompressed. Nothing leaks when the reader raises.
+    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
+}
+
+/// `external hh_deserialize : _ addr -> 'a = "hh_deserialize"`
+///
+/// The value in a serialised object. Allocates. Raises what is registered as
+/// `invalid_address`, `invalid_header`, `worker_should_cancel`; `Out_of_memory`.
+#[ocaml_interop::export]
+fn hh_deserialize(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<Anything> {
+    const NAME: &str = "hh_deserialize";
+    let addr = addr.to_i64();
+    let heap = settle(heap_unless_cancelled(NAME));
+    let (bytes, len) = settle(marshalled(heap, addr));
+    // SAFETY:
+    // - a marshalled value of that length, in this thread's buffer, which nobody else uses before
+    //   the reader is done with it: it runs handlers and finalisers last of all.
+    // - it may raise: nothing here has a destructor.
+    unsafe { OCaml::new(cr, caml_input_value_from_block(bytes, len)) }
+}
+
+/// Decompresses a stored value into this thread's buffer; where it is, until the next.
+fn marshalled(heap: &Heap, addr: i64) -> Result<(*const c_char, isize), Exn> {
+    let fetch = |buffers: &RefCell<Buffers>| {
+        let mut buffers = buffers.borrow_mut();
+        let bytes = heap.fetch(addr, &mut buffers)?;
+        if marshal_len(bytes) != Some(bytes.len() as u64) {
+            return Err(heap.not_stored(addr));
+        }
+        Ok((bytes.as_ptr().cast(), bytes.len() as isize))
+    };
+    // A thread that is ending runs no OCaml code.
+    let fetched = BUFFERS.try_with(fetch).map_err(|_| Exn::OutOfMemory)?;
+    fetched.map_err(|error| exception("hh_deserialize", error))
+}
+
+/// The length that marshalled bytes claim to have: the runtime believes it.
+fn marshal_len(bytes: &[u8]) -> Option<u64> {
+    let long = |at| {
+        Some(u64::from(u32::from_be_bytes(
+            *bytes.get(at..)?.first_chunk()?,
+        )))
+    };
+    // Magic number; then the length of the data in 4 bytes, and a header of 20; or, in a large
+    // value, in 8 bytes after 4 of nothing, and a header of 32.
+    match long(0)? {
+        0x8495_a6be => Some(20 + long(4)?),
+        0x8495_a6bf => u64::from_be_bytes(*bytes.get(8..)?.first_chunk()?).checked_add(32),
+        _ => None,
+    }
+}
+
+/// `external compress : string -> tag:int -> compression:int -> string = "hh_compress"`: ours, not
+/// the original's.
+///
+/// The words of a serialised object that holds these bytes, header and all. Allocates. Raises
+/// `Invalid_argument` for a tag that isn't one of a serialised object, a compression that is none,
+/// and more than 2 GB; what is registered as `out_of_shared_memory` without memory for it.
+#[ocaml_interop::export]
+fn hh_compress(
+    cr: &mut OCamlRuntime,
+    bytes: OCaml<String>,
+    tag: OCaml<OCamlInt>,
+    compression: OCaml<OCamlInt>,
+) -> OCaml<String> {
+    let refused = |error| exception("hh_compress", error);
+    let object = object(bytes.as_bytes(), tag.to_i64(), compression.to_i64());
+    // Copied and dropped before `settle`, which may raise.
+    let value = object.map_err(refused).map(|object| string(&object));
+    // SAFETY: the value just made, which nothing has had a chance to move.
+    unsafe { OCaml::new(cr, settle(value)) }
+}
+
+fn object(bytes: &[u8], tag: i64, compression: i64) -> hh_heap::Result<Vec<u8>> {
+    let tag = u64::try_from(tag).unwrap_or(u64::MAX);
+    let compression = Compression::from_number(compression)?;
+    let (header, payload) = compress::compress(bytes, tag, compression)?;
+    let mut object = compress::buffer(payload.len() + 8)?;
+    object[..8].copy_from_slice(&header.word().to_le_bytes());
+    object[8..].copy_from_slice(&payload);
+    Ok(object)
+}
+
+/// An OCaml string.
+fn string(bytes: &[u8]) -> Value {
+    // SAFETY:
+    // - `len` initialised bytes; a stub holds the runtime's lock.
+    unsafe { ocaml_sys::caml_alloc_initialized_string(bytes.len(), bytes.as_ptr().cast()) }
+}
+
+/// `external decompress : _ addr -> string = "hh_decompress"`: ours, not the original's.
+///
+/// The bytes in a serialised object. Allocates. Raises what is registered as `invalid_address` and
+/// `invalid_header`; `Invalid_argument` without a heap.
+#[ocaml_interop::export]
+fn hh_decompress(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<String> {
+    let addr = addr.to_i64();
+    let (bytes, len) = settle(heap("hh_decompress").and_then(|heap| decompressed(heap, addr)));
+    // SAFETY:
+    // - so many bytes in this thread's buffer, which nobody else uses before they are copied:
+    //   allocating runs no OCaml code.
+    // - it may raise: nothing here has a destructor.
+    unsafe { OCaml::new(cr, ocaml_sys::caml_alloc_initialized_string(len, bytes)) }
+}
+
+/// Decompresses a serialised object into this thread's buffer; where it is, until the next.
+fn decompressed(heap: &Heap, addr: i64) -> Result<(*const c_char, usize), Exn> {
+    let fetch = |buffers: &RefCell<Buffers>| {
+        let mut buffers = buffers.borrow_mut();
+        let bytes = heap.fetch(addr, &mut buffers)?;
+        Ok((bytes.as_ptr().cast(), bytes.len()))
+    };
+    let fetched = BUFFERS.try_with(fetch).map_err(|_| Exn::OutOfMemory)?;
+    fetched.map_err(|error| exception("hh_decompress", error))
+}
