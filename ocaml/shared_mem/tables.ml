@@ -34,8 +34,7 @@ module HashtblSegment (Key : Key) = struct
   (* These two are negative where [hh_get] and [hh_add] raise. *)
   external hh_find : hash -> (int[@untagged]) = "hh_find_byte" "hh_find" [@@noalloc]
 
-  external hh_put : hash -> (int[@untagged]) -> (int[@untagged])
-    = "hh_put_byte" "hh_put"
+  external hh_put : hash -> (int[@untagged]) -> (int[@untagged]) = "hh_put_byte" "hh_put"
   [@@noalloc]
 
   external hh_remove : hash -> unit = "hh_remove"
