@@ -1,6 +1,6 @@
-(** Writing objects: first their sizes, then one allocation, then the objects.
+(** Writing objects: first their sizes, then one allocation, then the objects. *)
 
-    A {!prep} is objects that are about to be written: how many words they take, and how
+(** A {!prep} is objects that are about to be written: how many words they take, and how
     to write them. {!alloc} makes room for all of them with a single step, and writes
     them:
 

@@ -1,6 +1,6 @@
-(** Cells with a committed and a latest value.
+(** Cells with a committed and a latest value. *)
 
-    Within a transaction, the latest value of an entity changes, and the committed one,
+(** Within a transaction, the latest value of an entity changes, and the committed one,
     that of the last transaction, stays: readers of either state see their own, also while
     others write. {!SharedMem.commit_transaction} makes all latest values the committed
     ones.

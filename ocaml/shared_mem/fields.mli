@@ -1,6 +1,6 @@
-(** The words of objects of the program's own kinds, after they were written.
+(** The words of objects of the program's own kinds, after they were written. *)
 
-    All functions here take a kind, the number of a word, from 0, and the address of an
+(** All functions here take a kind, the number of a word, from 0, and the address of an
     object, and raise, besides what they say:
     - [Invalid_argument] if the object has no such word, and without a heap;
     - {!SharedMem.Invalid_address} if the address is not in the heap;

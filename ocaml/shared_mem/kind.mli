@@ -17,7 +17,9 @@
     {!SharedMem.Invalid_header}.
 
     Tags 0 (entities), 1 (address tables), 11 (skip lists), 13 (strings), 14 ([int64]s)
-    and 19 (values) are this library's own. *)
+    and 19 (values) are this library's own.
+
+    @canonical SharedMem.NewAPI.Kind *)
 
 type ('k, 'c) t
 (** A kind. ['k] is the phantom type of its addresses, ['c] how it is stored. *)
@@ -39,10 +41,10 @@ val scanned : tag:int -> string -> 'k scanned
       if [tag] is none of these, or another kind of this process has it. *)
 
 val opaque : tag:int -> string -> 'k opaque
-(** [opaque ~tag name] is as {!scanned}, with a [tag] from 15 to 18. *)
+(** [opaque ~tag name] is as {!val-scanned}, with a [tag] from 15 to 18. *)
 
 val serialized : tag:int -> string -> 'k serialized
-(** [serialized ~tag name] is as {!scanned}, with a [tag] from 20 to 63. *)
+(** [serialized ~tag name] is as {!val-scanned}, with a [tag] from 20 to 63. *)
 
 val tag : _ t -> int
 (** [tag kind] is the tag that was declared. *)

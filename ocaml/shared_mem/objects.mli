@@ -1,7 +1,7 @@
 (** Strings, [int64]s, tables of addresses, compressed strings: written in chunks, and
-    read.
+    read. *)
 
-    What reads an object raises {!SharedMem.Invalid_address} if the address is not in the
+(** What reads an object raises {!SharedMem.Invalid_address} if the address is not in the
     heap, {!SharedMem.Invalid_header} if what begins there is no object of the kind, and
     [Invalid_argument] without a heap. *)
 
@@ -41,8 +41,7 @@ type 'k tbl = [ `tbl of 'k ]
 val prepare_write_addr_tbl :
   ('a -> 'k Words.addr Chunk.prep) -> 'a array -> 'k tbl Words.addr Chunk.prep
 (** [prepare_write_addr_tbl f xs] is a table of the objects [f x], which are written after
-    it. [alloc] raises as {!Chunk.write_addr} if one of them tells an address that is
-    none. *)
+    it. [alloc] raises as [write_addr] if one of them tells an address that is none. *)
 
 val read_addr_tbl : ('k Words.addr -> 'a) -> 'k tbl Words.addr -> 'a array
 (** [read_addr_tbl f addr] is [f] of each of the table's addresses, in order. *)

@@ -1,6 +1,6 @@
-(** Sorted sets of addresses, which any number of processes search and change at once.
+(** Sorted sets of addresses, which any number of processes search and change at once. *)
 
-    No locks: whoever is killed in the midst of a change holds up nobody, and leaves the
+(** No locks: whoever is killed in the midst of a change holds up nobody, and leaves the
     set with or without that change. Adding, removing and searching take the logarithm of
     the set's size in comparisons, as long as it is well below 2{^ 24} elements.
 

@@ -5,6 +5,9 @@
     them leaves the heap. *)
 
 type +'k addr [@@immediate]
+(** The place of an object.
+
+    @canonical SharedMem.addr *)
 
 external to_int : _ addr -> int = "%identity"
 external of_int : int -> _ addr = "%identity"
@@ -84,6 +87,9 @@ val tagged : int -> int
 
 (** {1 Compression} *)
 
+(** How bytes are compressed.
+
+    @canonical SharedMem.compression *)
 type compression = No_compression | Lz4
 
 val number : compression -> int

@@ -2,6 +2,10 @@
     what programs use of it. *)
 
 type chunk
+(** Room that is being filled.
+
+    @canonical SharedMem.NewAPI.chunk *)
+
 type size = int
 type 'a prep = size * (chunk -> 'a)
 
