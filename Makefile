@@ -3,7 +3,7 @@
 IN := scripts/with-ocaml
 export HH_SHARED_CARGO_TARGET := $(CURDIR)/target
 
-.PHONY: all build test check bench demo doc fmt clean
+.PHONY: all build test check bench demo doc fmt release clean
 
 all: build
 
@@ -22,6 +22,10 @@ test:
 check:
 	$(IN) scripts/check
 	scripts/run-tests
+
+# A tarball that builds without a network: _build/release.
+release:
+	$(IN) scripts/release
 
 bench:
 	$(IN) scripts/bench

@@ -13,6 +13,7 @@ packages=(
 )
 # Left out, with a word, where the suite has none: in testing they come and go.
 extras=(
+  rsync
   ocaml-compiler-libs # compiler-libs.*, part of ocaml in later suites
   libalcotest-ocaml-dev libqcheck-core-ocaml-dev libqcheck-ocaml-dev
   libqcheck-stm-ocaml-dev libqcheck-lin-ocaml-dev

@@ -1,0 +1,3 @@
+let () =
+  List.iter (fun (_, works) -> works ()) Four.all;
+  print_endline "every library works"
