@@ -40,8 +40,8 @@ val alloc : 'a prep -> 'a
 (** [alloc (size, write)] is [write chunk], where [chunk] is room for [size] words. Takes
     constant time, and that of [write].
 
-    What is written is kept by collections that begin before it is reachable, as long as
-    the domain or thread doesn't allocate twice more: see {!SharedMem.collect_slice}. If
+    What is written is kept by collections that other threads run before it is reachable,
+    as long as this one doesn't allocate twice more: see {!SharedMem.collect_slice}. If
     [write] raises, the room is free for the next collection.
 
     @raise Invalid_argument

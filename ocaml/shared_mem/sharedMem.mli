@@ -174,8 +174,9 @@ val heap_capacity : unit -> int
     collection, which the master runs in slices whenever it likes: first it {e marks} what
     is reachable, then it {e sweeps}. All processes may work meanwhile: read, add, and
     change addresses. A collection keeps what was reachable when it began and what was
-    made since; and what a thread has made, with its last two allocations, and not yet
-    added. Any other address that only OCaml code knows keeps nothing alive.
+    made since; and what any thread but the collecting one has made, with its last two
+    allocations, and not yet added. Any other address that only OCaml code knows keeps
+    nothing alive.
 
     {e Compaction} then moves everything together and gives memory back to the system. It
     is the one thing that nobody may be working beside: no other process, and no other
