@@ -97,6 +97,46 @@ pub unsafe fn data_behind(block: usize, wosize: usize) -> Option<(usize, usize)>
     }
 }
 
+/// What a bigarray is, from its block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bigarray {
+    /// The kind of its elements, by OCaml's number: float32, float64, int8 signed, unsigned, int16
+    /// signed, unsigned, int32, int64, int, nativeint, complex32, complex64, char, float16.
+    pub kind: usize,
+    /// Bytes of one of them.
+    pub element_bytes: usize,
+    /// Whether the first index varies fastest, as in Fortran.
+    pub is_fortran: bool,
+    /// How many there are in each dimension, and all of them no more than a word can count.
+    pub dimensions: Vec<usize>,
+    /// The address of the first one.
+    pub data: usize,
+    /// Bytes of all of them.
+    pub bytes: usize,
+}
+
+impl Bigarray {
+    /// The bigarray whose block has `wosize` fields, which `field` gives by their numbers, the
+    /// operations being number 0; `None` if they make no sense. Only asks for fields that there
+    /// are.
+    pub fn of(wosize: usize, field: impl Fn(usize) -> usize) -> Option<Bigarray> {
+        let bytes = bigarray_bytes_of(wosize, &field)?;
+        let (kind, first) = (
+            field(bigarray::FLAGS) & bigarray::KIND,
+            bigarray::FIRST_DIMENSION,
+        );
+        let count = field(bigarray::DIMENSIONS);
+        Some(Bigarray {
+            kind,
+            element_bytes: bigarray::ELEMENT_BYTES[kind],
+            is_fortran: field(bigarray::FLAGS) & bigarray::LAYOUT != 0,
+            dimensions: (first..first + count).map(&field).collect(),
+            data: field(bigarray::DATA),
+            bytes,
+        })
+    }
+}
+
 /// The same of the block of `wosize` fields, only those, whose fields `field` gives.
 pub(crate) fn bigarray_bytes_of(wosize: usize, field: impl Fn(usize) -> usize) -> Option<usize> {
     use bigarray::{
@@ -121,4 +161,37 @@ pub(crate) fn bigarray_bytes_of(wosize: usize, field: impl Fn(usize) -> usize) -
         return None;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bigarray_says_what_it_is_unless_it_makes_no_sense() {
+        let mut block = [0, 0x1000, 2, 6 | bigarray::LAYOUT, 0, 3, 5];
+        let found = Bigarray::of(block.len(), |number| block[number]);
+        let wanted = Bigarray {
+            kind: 6,
+            element_bytes: 4,
+            is_fortran: true,
+            dimensions: vec![3, 5],
+            data: 0x1000,
+            bytes: 60,
+        };
+        assert_eq!(found, Some(wanted));
+        for (field, value) in [
+            (2, 3),
+            (2, 17),
+            (3, 14),
+            (5, usize::MAX),
+            (6, 1 << 62),
+            (1, 0),
+        ] {
+            let before = std::mem::replace(&mut block[field], value);
+            assert_eq!(Bigarray::of(block.len(), |number| block[number]), None);
+            block[field] = before;
+        }
+        assert_eq!(Bigarray::of(4, |number| block[number]), None);
+    }
 }

@@ -1,5 +1,5 @@
 //! Looking at an image from outside: what it holds, and whether all of it is as it was written.
-//! Maps nothing, pins nothing, changes nothing; for tools and tests.
+//! Maps nothing of it, pins nothing, changes nothing; for tools and tests.
 
 use crate::body::description_hash;
 use crate::bytes::{checksum, PAGE_BYTES};
@@ -7,6 +7,7 @@ use crate::check::{in_order, Checker, Readers};
 use crate::entry::{Entry, Key};
 use crate::error::{Error, Result};
 use crate::extent::Extent;
+use crate::file::{File, Mode};
 use crate::recover::recover;
 use crate::storage::Storage;
 use crate::superblock::Superblock;
@@ -15,7 +16,12 @@ use crate::tree::{pages, Tree, Visit};
 use crate::whole::whole;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
+
+pub use crate::operations::Builtin;
+pub use crate::places::{places, Place, Usage};
+pub use crate::reading::{Block, Graph};
 
 /// The first thing found wrong in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +38,20 @@ impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "at offset {}: {}", self.offset, self.reason)
     }
+}
+
+/// The file at `path`, to be read only: what would change it fails.
+///
+/// # Errors
+/// [`Error::System`] if it can't be opened; [`Error::Invalid`] for what is no plain file.
+pub fn open(path: &Path) -> Result<Box<dyn Storage>> {
+    Ok(Box::new(File::open_path(path, Mode::ReadOnly)?))
+}
+
+/// The state before the newest, whose pages are left alone until the next publish; `None` if there
+/// is none, or its superblock is the one that a crash tore.
+pub fn state_before(storage: &dyn Storage) -> Result<Option<Superblock>> {
+    Ok(recover(storage)?.and_then(|states| states.older))
 }
 
 /// The state that `storage` is in; `None` if it is new: empty, or never finished.

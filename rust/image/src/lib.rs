@@ -3,7 +3,8 @@
 //! From the file's bytes up: `bytes`, `superblock`, `extent`, `trailer`, `entry`, `node` (what
 //! stands in it); `storage` (the seam to the system), `file` (the real one); `recover`, `tree`,
 //! `extents`, `ledger` (what state it is in); `body`, `writer`, `compact`, `lock` (how it changes);
-//! `operations`, `whole`, `check`, [`inspect`] (whether it is in order); `pins`, `holds`, `site`, `load`,
+//! `operations`, `whole`, `check`, [`inspect`] (whether it is in order); `places`, `reading` (what
+//! a tool shows of it); `pins`, `holds`, `site`, `load`,
 //! `image`, `attach`, `change` (what this process has of it).
 #![warn(clippy::all)]
 
@@ -28,6 +29,8 @@ mod lock;
 mod node;
 mod operations;
 mod pins;
+mod places;
+mod reading;
 mod recover;
 mod site;
 mod storage;

@@ -70,6 +70,8 @@ dynlink() {
     "$lib"/*.cmxs "$built/four.cmxs" "$built/plugin.cmxs" | grep -qx 'every library works'
 }
 
+tool() { [[ $("$prefix/bin/hh-shared" --version) == "hh-shared 0.1.0" ]]; }
+
 vendored() { # the sources in another dune project
   mkdir "$tmp/vendored"
   tar -xjf "$tarball" -C "$tmp/vendored"
@@ -93,8 +95,9 @@ ok "a program of bytecode does" "$built/programs.bc"
 ok "a program with the primitives of Flow's names does" "$built/flow.exe"
 ok "the toplevel" toplevel
 ok "a plugin" dynlink
+ok "the tool" tool
 ok "the sources in another project" vendored
 ok "opam remove" opam remove --switch=test hh_shared
-left=$(find "$prefix/lib" "$prefix/bin" "$prefix/share" -iname '*hh_shared*' 2>/dev/null || true)
+left=$(find "$prefix/lib" "$prefix/bin" "$prefix/share" -iname '*hh[-_]shared*' 2>/dev/null || true)
 ok "nothing is left" test -z "$left"
 [[ $failures -eq 0 ]]

@@ -12,7 +12,8 @@ use image_tests::Recorder;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-fn changed(seed: &[u8], bytes: &[u8]) -> Recorder {
+/// `seed`, changed as `bytes` say.
+pub(crate) fn changed(seed: &[u8], bytes: &[u8]) -> Recorder {
     let mut input = Input::new(bytes);
     let mut seal = Seal::of(&mut input);
     let mut file = seed.to_vec();

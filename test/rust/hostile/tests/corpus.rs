@@ -35,3 +35,8 @@ fn superblock_and_tree() {
 fn image() {
     replay("image");
 }
+
+#[test]
+fn tool() {
+    replay("tool");
+}
