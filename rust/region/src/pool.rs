@@ -5,13 +5,15 @@
 //! A [`Block`] returns itself when dropped, or earlier by [`Block::give_back`]; its memory
 //! stays mapped as long as it lives, whoever uses it by then.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer;
 use crate::error::Result;
 use crate::sync::process::{AtomicBool, Ordering};
 
-/// The blocks of a pool's first chunk; each further chunk has twice as many, up to `MOST`.
+/// The blocks of a pool's first chunk; each further chunk has about as many as the pool has by
+/// then, up to `MOST`.
 const FEWEST: usize = 4;
 const MOST: usize = 64;
 
@@ -25,7 +27,7 @@ struct Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        // SAFETY: mapped in `Shared::add_chunk`; whoever used a block of it held it alive. A
+        // SAFETY: mapped in `Chunks::add`; whoever used a block of it held it alive. A
         // failure leaks address space and nothing else.
         let _ = unsafe { buffer::unmap(self.address, self.len) };
     }
@@ -38,9 +40,94 @@ struct Chunked {
     free: Vec<usize>,
 }
 
-impl Chunked {
-    fn is_unused(&self) -> bool {
-        self.free.len() == self.chunk.blocks
+/// The chunks of a pool. Each stays at its place while the pool has it, so that a block finds its
+/// chunk at once, and those with room, and without users, are known: no operation looks at more
+/// than one chunk, or takes more steps than the logarithm of their number.
+#[derive(Debug, Default)]
+struct Chunks {
+    places: Vec<Option<Chunked>>,
+    /// Places that have no chunk.
+    vacant: Vec<usize>,
+    /// Places of chunks that have a free block.
+    with_room: BTreeSet<usize>,
+    /// Blocks and place of chunks that have no other.
+    unused: BTreeSet<(usize, usize)>,
+    /// How many blocks there are, and how many of them are free.
+    blocks: usize,
+    free: usize,
+}
+
+impl Chunks {
+    /// Maps a chunk of blocks of `block_len` bytes.
+    fn add(&mut self, block_len: usize) -> Result<()> {
+        let blocks = (self.blocks + FEWEST).clamp(FEWEST, MOST);
+        let most = blocks.saturating_mul(block_len);
+        // Where that is too much, one block may still be had.
+        let (address, len) = match buffer::map_zeroes(0, most, false) {
+            Err(_) => buffer::map_zeroes(0, block_len, false)?,
+            mapped => mapped?,
+        };
+        let blocks = len / block_len;
+        let chunk = Arc::new(Chunk {
+            address,
+            len,
+            blocks,
+        });
+        let chunked = Some(Chunked {
+            chunk,
+            free: (0..blocks).rev().collect(),
+        });
+        let place = self.vacant.pop().unwrap_or(self.places.len());
+        match self.places.get_mut(place) {
+            Some(vacant) => *vacant = chunked,
+            None => self.places.push(chunked),
+        }
+        self.with_room.insert(place);
+        self.unused.insert((blocks, place));
+        self.blocks += blocks;
+        self.free += blocks;
+        Ok(())
+    }
+
+    /// A free block: its chunk, that one's place, and the block's number there.
+    fn take(&mut self) -> Option<(Arc<Chunk>, usize, usize)> {
+        // The lowest place first, so that the others become unused.
+        let place = *self.with_room.first()?;
+        let chunked = self.places[place].as_mut()?;
+        let index = chunked.free.pop()?;
+        let chunk = chunked.chunk.clone();
+        if chunked.free.is_empty() {
+            self.with_room.remove(&place);
+        }
+        self.unused.remove(&(chunk.blocks, place));
+        self.free -= 1;
+        Some((chunk, place, index))
+    }
+
+    /// Takes a block back; its chunk stays at its place as long as one of its blocks is out.
+    fn put(&mut self, place: usize, index: usize) {
+        let Some(chunked) = self.places[place].as_mut() else {
+            return;
+        };
+        chunked.free.push(index);
+        self.free += 1;
+        self.with_room.insert(place);
+        if chunked.free.len() == chunked.chunk.blocks {
+            self.unused.insert((chunked.chunk.blocks, place));
+        }
+    }
+
+    /// The smallest of the unused chunks, if there are more than `keep`: the pool has it no more.
+    fn pop_unused(&mut self, keep: usize) -> Option<Chunked> {
+        if self.unused.len() <= keep {
+            return None;
+        }
+        let (blocks, place) = self.unused.pop_first()?;
+        self.with_room.remove(&place);
+        self.vacant.push(place);
+        self.blocks -= blocks;
+        self.free -= blocks;
+        self.places[place].take()
     }
 }
 
@@ -48,53 +135,14 @@ impl Chunked {
 #[derive(Debug)]
 struct Shared {
     block_len: usize,
-    chunks: Mutex<Vec<Chunked>>,
+    chunks: Mutex<Chunks>,
 }
 
 impl Shared {
     /// The chunks. Held for a few instructions, or a system call that maps: nothing waits, and
     /// nothing of anybody else's runs, meanwhile.
-    fn chunks(&self) -> MutexGuard<'_, Vec<Chunked>> {
+    fn chunks(&self) -> MutexGuard<'_, Chunks> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add_chunk(&self, chunks: &mut Vec<Chunked>) -> Result<()> {
-        let last = chunks.last().map_or(0, |last| last.chunk.blocks);
-        let blocks = (last * 2).clamp(FEWEST, MOST);
-        let most = blocks.saturating_mul(self.block_len);
-        // Where that is too much, one block may still be had.
-        let (address, len) = match buffer::map_zeroes(0, most, false) {
-            Err(_) => buffer::map_zeroes(0, self.block_len, false)?,
-            mapped => mapped?,
-        };
-        let blocks = len / self.block_len;
-        let chunk = Arc::new(Chunk {
-            address,
-            len,
-            blocks,
-        });
-        chunks.push(Chunked {
-            chunk,
-            free: (0..blocks).rev().collect(),
-        });
-        Ok(())
-    }
-
-    /// Drops unused chunks but for `keep` of them; they are unmapped when the last block that
-    /// was given back by hand is gone.
-    fn drop_unused(&self, keep: usize) {
-        let mut unused = 0;
-        let mut dropped = Vec::new();
-        let mut chunks = self.chunks();
-        for at in (0..chunks.len()).rev() {
-            unused += usize::from(chunks[at].is_unused());
-            if chunks[at].is_unused() && unused > keep {
-                dropped.push(chunks.remove(at));
-            }
-        }
-        drop(chunks);
-        // Unmaps, with the lock free again.
-        drop(dropped);
     }
 }
 
@@ -141,17 +189,17 @@ impl Pool {
     /// mmap's, where a new chunk is needed and not to be had.
     pub fn take(&self) -> Result<Arc<Block>> {
         let mut chunks = self.shared.chunks();
-        if chunks.iter().all(|chunk| chunk.free.is_empty()) {
-            self.shared.add_chunk(&mut chunks)?;
+        if chunks.free == 0 {
+            chunks.add(self.shared.block_len)?;
         }
-        // The oldest first, so that the others become unused.
-        let chunk = chunks.iter_mut().find(|chunk| !chunk.free.is_empty());
-        let taken = chunk.and_then(|chunk| Some((chunk.chunk.clone(), chunk.free.pop()?)));
-        let (chunk, index) = taken.expect("a chunk has a free block, or was just added");
+        let taken = chunks.take();
+        drop(chunks);
+        let (chunk, place, index) = taken.expect("a block was free, or just added");
         let pool = self.shared.clone();
         Ok(Arc::new(Block {
             pool,
             chunk,
+            place,
             index,
             returned: AtomicBool::new(false),
         }))
@@ -159,16 +207,20 @@ impl Pool {
 
     /// Gives back to the system what no block is in.
     pub fn reclaim(&self) {
-        self.shared.drop_unused(0);
+        let mut chunks = self.shared.chunks();
+        let unused: Vec<_> = std::iter::from_fn(|| chunks.pop_unused(0)).collect();
+        drop(chunks);
+        // Unmaps, with the lock free again, what no block given back by hand is still in.
+        drop(unused);
     }
 
     /// How the pool stands at this moment.
     pub fn standing(&self) -> Standing {
         let chunks = self.shared.chunks();
         Standing {
-            chunks: chunks.len(),
-            blocks: chunks.iter().map(|chunk| chunk.chunk.blocks).sum(),
-            free: chunks.iter().map(|chunk| chunk.free.len()).sum(),
+            chunks: chunks.places.len() - chunks.vacant.len(),
+            blocks: chunks.blocks,
+            free: chunks.free,
         }
     }
 }
@@ -178,6 +230,7 @@ impl Pool {
 pub struct Block {
     pool: Arc<Shared>,
     chunk: Arc<Chunk>,
+    place: usize,
     index: usize,
     returned: AtomicBool,
 }
@@ -201,17 +254,11 @@ impl Block {
             return;
         }
         let mut chunks = self.pool.chunks();
-        // The pool drops no chunk that has a block out.
-        let home = chunks
-            .iter_mut()
-            .find(|home| Arc::ptr_eq(&home.chunk, &self.chunk));
-        let Some(home) = home else { return };
-        home.free.push(self.index);
-        let unused = home.is_unused();
+        chunks.put(self.place, self.index);
+        let surplus = chunks.pop_unused(1);
         drop(chunks);
-        if unused {
-            self.pool.drop_unused(1);
-        }
+        // Unmaps, with the lock free again.
+        drop(surplus);
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::registry;
+use crate::sys::mapping_calls;
 use std::collections::HashSet;
 
 const LEN: usize = 8192;
@@ -71,6 +72,58 @@ fn memory_of_a_block_given_back_stays_until_it_is_dropped() {
     drop(pool);
     // SAFETY: as above.
     assert_eq!(unsafe { (block.address() as *const u8).read() }, 1);
+}
+
+// Each block taken looked at all chunks, and each one returned searched them for its own: a million
+// cost 27 seconds where these steps take less than one.
+#[test]
+fn the_number_of_blocks_makes_no_block_slower() {
+    const BLOCKS: usize = 500_000;
+    let page = crate::sys::page_size();
+    let pool = Pool::new(page);
+    let mut blocks: Vec<_> = (0..BLOCKS).map(|_| pool.take().unwrap()).collect();
+    let chunks = pool.standing().chunks;
+    assert!((BLOCKS / MOST..BLOCKS / MOST + 8).contains(&chunks));
+    // From the middle, so that the chunks become free in no order.
+    for _ in 0..BLOCKS / 2 {
+        blocks.swap_remove(blocks.len() / 2);
+    }
+    blocks.extend((0..BLOCKS / 2).map(|_| pool.take().unwrap()));
+    let addresses: HashSet<_> = blocks.iter().map(|block| block.address() / page).collect();
+    assert_eq!(addresses.len(), BLOCKS, "no two blocks overlap");
+    drop(blocks);
+    let left = pool.standing();
+    assert_eq!((left.chunks, left.blocks), (1, left.free));
+}
+
+#[test]
+fn few_blocks_cost_a_system_call() {
+    let pool = Pool::new(LEN);
+    let one_by_one = mapping_calls::made_by(|| {
+        for _ in 0..10_000 {
+            drop(pool.take().unwrap());
+        }
+    });
+    assert_eq!(one_by_one, 1, "one mapping, which is kept");
+    let sixty = || drop((0..60).map(|_| pool.take().unwrap()).collect::<Vec<_>>());
+    let by_sixties = mapping_calls::made_by(|| (0..1000).for_each(|_| sixty()));
+    // Three are made and three unmapped the first time, then the one that is kept is replaced by a
+    // larger one, of 36, 40, … 60 blocks, until it is enough.
+    assert_eq!(by_sixties, 6 + 7 * 2, "for 60,000 blocks");
+    let reclaimed = mapping_calls::made_by(|| pool.reclaim());
+    assert_eq!(reclaimed, 1);
+}
+
+// With the smallest, as many blocks as before would cost four mappings again.
+#[test]
+fn the_largest_unused_chunk_is_kept() {
+    let pool = Pool::new(LEN);
+    let take = || -> Vec<_> { (0..60).map(|_| pool.take().unwrap()).collect() };
+    drop(take());
+    assert_eq!(pool.standing(), standing(1, 32, 32));
+    let again = take();
+    assert_eq!(pool.standing(), standing(2, 68, 8));
+    drop(again);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use crate::sys::Sharing;
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
 fn map(hint: usize, len: usize, prot: i32, flags: i32, fd: i32, offset: i64) -> Result<usize> {
+    #[cfg(test)]
+    super::mapping_calls::count();
     // SAFETY: without MAP_FIXED, mmap replaces no mapping, whatever the hint.
     let got = unsafe { libc::mmap(hint as *mut _, len, prot, flags, fd, offset) };
     if got == libc::MAP_FAILED {
@@ -72,6 +74,86 @@ pub fn write_from(fd: BorrowedFd<'_>, from: *const u8, len: usize) -> Result<usi
         unsafe { libc::write(fd.as_raw_fd(), from.cast(), len) },
         "write",
     )
+}
+
+/// A position in a file as `pread(2)` and `pwrite(2)` take it.
+fn position(offset: u64, op: &'static str) -> Result<i64> {
+    let context = || format!("file offset {offset}");
+    i64::try_from(offset).map_err(|_| Error::new(libc::EOVERFLOW, op, context()))
+}
+
+/// `pread(2)` from the file's byte `offset` on: how many bytes were read.
+///
+/// # Safety
+/// - Nobody relies on the `len` bytes at `to`: what is writable there may be written to.
+pub unsafe fn read_into_at(
+    fd: BorrowedFd<'_>,
+    to: *mut u8,
+    len: usize,
+    offset: u64,
+) -> Result<usize> {
+    let offset = position(offset, "pread")?;
+    // SAFETY: as `read_into`.
+    let read = unsafe { libc::pread(fd.as_raw_fd(), to.cast(), len, offset) };
+    moved(read, "pread")
+}
+
+/// `pwrite(2)` to the file's byte `offset` on: how many bytes were written. Memory that is not
+/// mapped is `EFAULT`.
+pub fn write_from_at(
+    fd: BorrowedFd<'_>,
+    from: *const u8,
+    len: usize,
+    offset: u64,
+) -> Result<usize> {
+    let offset = position(offset, "pwrite")?;
+    // SAFETY: changes no memory; the kernel checks the range that it reads.
+    let written = unsafe { libc::pwrite(fd.as_raw_fd(), from.cast(), len, offset) };
+    moved(written, "pwrite")
+}
+
+/// A piece of memory, as the vectored calls take it.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Piece(libc::iovec);
+
+/// How many pieces a vectored call takes.
+pub const MOST_PIECES: usize = libc::UIO_MAXIOV as usize;
+
+impl Piece {
+    /// `len` bytes from `address` on.
+    pub fn new(address: *mut u8, len: usize) -> Piece {
+        Piece(libc::iovec {
+            iov_base: address.cast(),
+            iov_len: len,
+        })
+    }
+}
+
+fn number_of(pieces: &[Piece], op: &'static str) -> Result<i32> {
+    let context = || format!("{} pieces", pieces.len());
+    i32::try_from(pieces.len()).map_err(|_| Error::new(libc::EINVAL, op, context()))
+}
+
+/// `readv(2)`: how many bytes were read, into the pieces one after the other.
+///
+/// # Safety
+/// - Nobody relies on the pieces' bytes: what is writable there may be written to.
+pub unsafe fn read_into_pieces(fd: BorrowedFd<'_>, pieces: &[Piece]) -> Result<usize> {
+    let number = number_of(pieces, "readv")?;
+    // SAFETY: the pieces are laid out as iovecs; by contract, and the kernel answers EFAULT for
+    // what is not mapped.
+    let read = unsafe { libc::readv(fd.as_raw_fd(), pieces.as_ptr().cast(), number) };
+    moved(read, "readv")
+}
+
+/// `writev(2)`: how many bytes were written, of the pieces one after the other.
+pub fn write_from_pieces(fd: BorrowedFd<'_>, pieces: &[Piece]) -> Result<usize> {
+    let number = number_of(pieces, "writev")?;
+    // SAFETY: the pieces are laid out as iovecs; changes no memory, and the kernel checks the
+    // ranges that it reads.
+    let written = unsafe { libc::writev(fd.as_raw_fd(), pieces.as_ptr().cast(), number) };
+    moved(written, "writev")
 }
 
 /// `recv(2)` with flags (`MSG_*`): how many bytes were received.

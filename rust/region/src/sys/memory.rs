@@ -4,6 +4,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::error::{Error, Result};
 
+/// `MADV_POPULATE_READ`, since Linux 5.14.
+const POPULATE_READ: i32 = 22;
 /// `MADV_POPULATE_WRITE`, since Linux 5.14.
 const POPULATE_WRITE: i32 = 23;
 /// `MADV_COLLAPSE`, since Linux 6.1.
@@ -163,6 +165,8 @@ unsafe fn remap_over(from: usize, old_len: usize, addr: usize, len: usize) -> Re
 /// # Safety
 /// - the span is the caller's, and nobody uses an address in it any more.
 pub unsafe fn unmap(addr: usize, len: usize) -> Result<()> {
+    #[cfg(test)]
+    super::mapping_calls::count();
     // SAFETY: by this function's contract.
     if unsafe { libc::munmap(addr as *mut _, len) } == 0 {
         Ok(())
@@ -198,6 +202,25 @@ fn advise(addr: usize, len: usize, advice: i32, op: &'static str) -> Result<()> 
 /// error where a store would have killed the process.
 pub fn populate_write(addr: usize, len: usize) -> Result<()> {
     advise(addr, len, POPULATE_WRITE, "madvise(POPULATE_WRITE)")
+}
+
+/// All the memory that the machine has, in bytes, with what it swaps to.
+pub fn all_memory() -> u64 {
+    // SAFETY: zero bytes are a sysinfo, which the system fills in.
+    let (answer, info) = unsafe {
+        let mut info: libc::sysinfo = std::mem::zeroed();
+        (libc::sysinfo(&mut info), info)
+    };
+    match answer {
+        0 => (info.totalram + info.totalswap).saturating_mul(info.mem_unit.into()),
+        _ => u64::MAX,
+    }
+}
+
+/// Backs a span with pages now, as if each had been read. Answers with an error where a load would
+/// have killed the process.
+pub fn populate_read(addr: usize, len: usize) -> Result<()> {
+    advise(addr, len, POPULATE_READ, "madvise(POPULATE_READ)")
 }
 
 /// Puts a span of whole 2 MB pages into huge ones, filling its holes.

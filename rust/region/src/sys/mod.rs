@@ -4,12 +4,16 @@
 mod buffer;
 mod file;
 mod lock;
+#[cfg(test)]
+pub mod mapping_calls;
 mod memory;
+mod message;
 
 pub use buffer::*;
 pub use file::*;
 pub use lock::*;
 pub use memory::*;
+pub use message::*;
 
 /// The process's id.
 pub fn process_id() -> u32 {
