@@ -92,18 +92,23 @@ external getpagesize : unit -> int = "hh_netsys_getpagesize"
 
 let pagesize = getpagesize ()
 
-external alloc_pages : nativeint -> bool -> int -> memory = "hh_netsys_alloc_memory_pages"
+(* As rust/stubs/src/netsys_mem/map.rs reads them. *)
+let eager_bits ~huge ~prefault = Bool.to_int huge lor (Bool.to_int prefault lsl 1)
 
-let alloc_memory_pages ?(addr = 0n) ?(exec = false) size =
+external alloc_pages : nativeint -> bool -> int -> int -> memory
+  = "hh_netsys_alloc_memory_pages"
+
+let alloc_memory_pages ?(addr = 0n) ?(exec = false) ?(huge = false) ?(prefault = false)
+    size =
   if size < 0 then invalid "alloc_memory_pages: size %d" size;
-  alloc_pages addr exec size
+  alloc_pages addr exec (eager_bits ~huge ~prefault) size
 
-external alloc_aligned : int -> int -> memory = "hh_netsys_alloc_aligned_memory"
+external alloc_aligned : int -> int -> int -> memory = "hh_netsys_alloc_aligned_memory"
 
-let alloc_aligned_memory alignment size =
+let alloc_aligned_memory ?(huge = false) ?(prefault = false) alignment size =
   if size < 0 then invalid "alloc_aligned_memory: size %d" size;
   (* No power of two: the system's own refusal. *)
-  alloc_aligned (max 0 alignment) size
+  alloc_aligned (max 0 alignment) (eager_bits ~huge ~prefault) size
 
 external map_file : Unix.file_descr -> int64 -> nativeint -> bool -> int -> memory
   = "hh_netsys_map_file"
@@ -117,12 +122,16 @@ let rest_of_file fd pos =
          end_ pos);
   Int64.to_int (Int64.sub end_ pos)
 
-let memory_map_file fd ?(pos = 0L) ?(addr = 0n) shared size =
+external prefault_file : memory -> unit = "hh_netsys_prefault_file"
+
+let memory_map_file fd ?(pos = 0L) ?(addr = 0n) ?(prefault = false) shared size =
   if pos < 0L then invalid "memory_map_file: pos %Ld" pos;
   if size < -1 then invalid "memory_map_file: size %d" size;
   if size > 0 && pos > Int64.sub Int64.max_int (Int64.of_int size) then
     invalid "memory_map_file: pos %Ld + size %d is no file size" pos size;
-  map_file fd pos addr shared (if size = -1 then rest_of_file fd pos else size)
+  let m = map_file fd pos addr shared (if size = -1 then rest_of_file fd pos else size) in
+  if prefault && length m > 0 then prefault_file m;
+  m
 
 external is_mapping : memory -> bool = "hh_netsys_is_mapping"
 external release : memory -> unit = "hh_netsys_release" [@@noalloc]
@@ -388,6 +397,151 @@ let mem_recv fd m off len flags =
 let mem_send fd m off len flags =
   check_memory "mem_send" m off len;
   keeping m (send fd m off len (msg_flag_bits flags))
+
+external pread : Unix.file_descr -> memory -> int -> int -> int64 -> int
+  = "hh_netsys_mem_pread"
+
+external pwrite : Unix.file_descr -> memory -> int -> int -> int64 -> int
+  = "hh_netsys_mem_pwrite"
+
+let check_pos name pos len =
+  if pos < 0L || pos > Int64.sub Int64.max_int (Int64.of_int len) then
+    invalid "%s: %d bytes at position %Ld are no part of a file" name len pos
+
+let mem_pread fd m off len pos =
+  check_memory "mem_pread" m off len;
+  check_pos "mem_pread" pos len;
+  keeping m (pread fd m off len pos)
+
+let mem_pwrite fd m off len pos =
+  check_memory "mem_pwrite" m off len;
+  check_pos "mem_pwrite" pos len;
+  keeping m (pwrite fd m off len pos)
+
+type piece = memory * int * int
+
+external readv : Unix.file_descr -> piece array -> int = "hh_netsys_mem_readv"
+external writev : Unix.file_descr -> piece array -> int = "hh_netsys_mem_writev"
+
+let vectored name call fd pieces =
+  (* A copy: others may change the array after it is checked. *)
+  let pieces = Array.copy pieces in
+  Array.iter (fun (m, off, len) -> check_memory name m off len) pieces;
+  let moved = call fd pieces in
+  ignore (Sys.opaque_identity pieces : piece array);
+  moved
+
+let mem_readv fd pieces = vectored "mem_readv" readv fd pieces
+let mem_writev fd pieces = vectored "mem_writev" writev fd pieces
+
+external recvfrom : Unix.file_descr -> memory -> int -> int -> int -> string
+  = "hh_netsys_mem_recvfrom"
+
+external address_received : string -> Unix.sockaddr = "hh_netsys_address_received"
+
+external sendto : Unix.file_descr -> memory -> int -> int -> int -> Unix.sockaddr -> int
+  = "hh_netsys_mem_sendto_byte" "hh_netsys_mem_sendto"
+
+let mem_recvfrom fd m off len flags =
+  check_memory "mem_recvfrom" m off len;
+  let told = keeping m (recvfrom fd m off len (msg_flag_bits flags)) in
+  (Int64.to_int (String.get_int64_ne told 0), address_received told)
+
+let mem_sendto fd m off len flags address =
+  check_memory "mem_sendto" m off len;
+  match sendto fd m off len (msg_flag_bits flags) address with
+  | sent -> keeping m sent
+  | exception Unix.Unix_error (error, "", argument) ->
+      raise (Unix.Unix_error (error, "mem_sendto", argument))
+
+(* Shared memory *)
+
+external create_shared : nativeint -> int -> int -> memory = "hh_netsys_create_shared"
+
+let check_at name at =
+  if at = 0n || Nativeint.rem at (Nativeint.of_int pagesize) <> 0n then
+    invalid "%s: 0x%nx is not a page's address" name at
+
+(* 0 is no address in particular. *)
+let exactly name = function
+  | None -> 0n
+  | Some at ->
+      check_at name at;
+      at
+
+let alloc_shared_memory ?at ?(huge = false) ?(prefault = false) size =
+  if size < 0 then invalid "alloc_shared_memory: size %d" size;
+  create_shared (exactly "alloc_shared_memory" at) (eager_bits ~huge ~prefault) size
+
+external shared_base : memory -> nativeint = "hh_netsys_shared_base"
+external share_fd : memory -> Unix.file_descr = "hh_netsys_share_fd"
+
+let shared_base name m =
+  let base = shared_base m in
+  if base = 0n then invalid "%s: not in shared memory" name;
+  base
+
+let mem_share_fd m =
+  ignore (shared_base "mem_share_fd" m : nativeint);
+  keeping m (share_fd m)
+
+external attach : Unix.file_descr -> nativeint -> int -> memory = "hh_netsys_attach"
+
+let mem_attach_fd ?at ?(huge = false) ?(prefault = false) fd =
+  attach fd (exactly "mem_attach_fd" at) (eager_bits ~huge ~prefault)
+
+external send_fd : Unix.file_descr -> string -> Unix.file_descr -> int
+  = "hh_netsys_send_fd"
+
+external receive_fd : Unix.file_descr -> string = "hh_netsys_receive_fd"
+external descr_of_int : int -> Unix.file_descr = "%identity"
+
+(* What goes with a descriptor, as words in this machine's order: a mark, the address of the shared
+   memory, and the part of it that is meant. *)
+let mark = 0x6868_6e65_7473_7973L
+let message_bytes = 4 * 8
+
+let mem_send_fd socket m =
+  let base = shared_base "mem_send_fd" m in
+  let message = Bytes.create message_bytes in
+  let offset = Nativeint.sub (memory_address m) base in
+  List.iteri
+    (fun i word -> Bytes.set_int64_ne message (8 * i) word)
+    [ mark; Int64.of_nativeint base; Int64.of_nativeint offset; Int64.of_int (length m) ];
+  let fd = keeping m (share_fd m) in
+  let send () = send_fd socket (Bytes.unsafe_to_string message) fd in
+  let sent = Fun.protect ~finally:(fun () -> Unix.close fd) send in
+  if sent <> message_bytes then
+    raise (Unix.Unix_error (EMSGSIZE, "mem_send_fd", Printf.sprintf "%d bytes sent" sent))
+
+let mem_recv_fd ?(same_address = false) socket =
+  let told = receive_fd socket in
+  let fd = Int64.to_int (String.get_int64_ne told 0) in
+  let bytes = String.length told - 8 in
+  let word i = Int64.to_int (String.get_int64_ne told (8 * (i + 1))) in
+  let refuse why = raise (Unix.Unix_error (EINVAL, "mem_recv_fd", why)) in
+  if fd < 0 && bytes = 0 then raise End_of_file;
+  if fd < 0 then refuse "a message without a descriptor, or with several";
+  let fd = descr_of_int fd in
+  Fun.protect ~finally:(fun () -> Unix.close fd) @@ fun () ->
+  if bytes <> message_bytes || String.get_int64_ne told 8 <> mark then
+    refuse "a message that mem_send_fd did not send";
+  let base, offset, len = (Nativeint.of_int (word 1), word 2, word 3) in
+  if Nativeint.rem base (Nativeint.of_int pagesize) <> 0n || base <= 0n then
+    refuse "an address that is no page's";
+  let whole =
+    match attach fd (if same_address then base else 0n) 0 with
+    | whole -> whole
+    | exception Unix.Unix_error (error, _, argument) ->
+        raise (Unix.Unix_error (error, "mem_recv_fd", argument))
+  in
+  if offset < 0 || len < 0 || offset > length whole - len then begin
+    release whole;
+    refuse
+      (Printf.sprintf "offset %d, length %d: not within %d bytes" offset len
+         (length whole))
+  end;
+  if offset = 0 && len = length whole then whole else Bigarray.Array1.sub whole offset len
 
 (* Pools *)
 

@@ -119,13 +119,23 @@ val getpagesize : unit -> int
 val pagesize : int
 (** [pagesize] is [getpagesize ()], asked once. *)
 
-val alloc_memory_pages : ?addr:nativeint -> ?exec:bool -> int -> memory
+val alloc_memory_pages :
+  ?addr:nativeint -> ?exec:bool -> ?huge:bool -> ?prefault:bool -> int -> memory
 (** [alloc_memory_pages size] is a new buffer of zeros on a page boundary, private to this
     process. Its length is [size] bytes rounded up to whole pages.
 
     - [addr] is where the caller would like it, a multiple of the page size. The system
       may choose another place, and never takes one that is in use: see {!memory_address}.
     - [exec] makes the memory executable (default [false]).
+    - [huge] asks for pages of 2 MB (default [false]): less of the processor's time goes
+      into finding addresses. Where no [addr] is given, the address is then a multiple of
+      2 MB. What is less than 2 MB at the end has small pages, and so has all where the
+      system gives no others: nothing tells.
+    - [prefault] puts the pages into memory now (default [false]), and not one by one as
+      they are touched. The runtime is released meanwhile. Where there is no memory for
+      all of them, the rest comes as it is touched.
+
+    [huge] and [prefault] are not in the original.
 
     The pages go back to the system when the buffer and all its sub-arrays are
     unreachable. The collector counts them as it counts [Bigarray.create]'s, so that
@@ -135,10 +145,13 @@ val alloc_memory_pages : ?addr:nativeint -> ?exec:bool -> int -> memory
     @raise Unix.Unix_error
       ["mmap"]: [EINVAL] if [size] is 0, [ENOMEM] if there is no room. *)
 
-val alloc_aligned_memory : int -> int -> memory
+val alloc_aligned_memory : ?huge:bool -> ?prefault:bool -> int -> int -> memory
 (** [alloc_aligned_memory alignment size] is a new buffer of [size] bytes, with undefined
     contents, whose address is a multiple of [alignment] bytes: a power of two, at least
     [Sys.word_size / 8]. Freed, and counted by the collector, like a [Bigarray.create].
+
+    [huge] and [prefault] are as in {!alloc_memory_pages}, for the whole pages that are in
+    the buffer; for huge ones, [alignment] should be 2 MB or more.
 
     @raise Invalid_argument if [size < 0].
     @raise Unix.Unix_error
@@ -146,12 +159,20 @@ val alloc_aligned_memory : int -> int -> memory
 *)
 
 val memory_map_file :
-  Unix.file_descr -> ?pos:int64 -> ?addr:nativeint -> bool -> int -> memory
+  Unix.file_descr ->
+  ?pos:int64 ->
+  ?addr:nativeint ->
+  ?prefault:bool ->
+  bool ->
+  int ->
+  memory
 (** [memory_map_file fd shared size] is [size] bytes of the file [fd] from its byte [pos]
     (default 0), mapped. [size = -1] is all that follows [pos]. If [shared], writes go to
     the file and are seen by every process that maps it, and [fd] must be open for writing
     too; otherwise they stay in this process. [addr] is as in {!alloc_memory_pages}. [pos]
-    needs not be a multiple of the page size. [fd] may be closed afterwards.
+    needs not be a multiple of the page size. [fd] may be closed afterwards. [prefault]
+    (default [false]; not in the original) reads the file into memory now, with the
+    runtime released; nothing is written by that.
 
     A file that ends before [pos + size] is first made that long, as the original does,
     and the added part's space is reserved, so that a full disk or tmpfs is an error here
@@ -173,9 +194,9 @@ val memory_map_file :
 
 val memory_unmap_file : memory -> unit
 (** [memory_unmap_file m] unmaps [m] now, and not when the collector finds it unreachable.
-    [m] comes from {!memory_map_file}, {!alloc_memory_pages} or [Unix.map_file]; for other
-    arrays, and when [m] has living sub-arrays (which keep the mapping alive), it does
-    nothing.
+    [m] comes from {!memory_map_file}, {!alloc_memory_pages}, {!alloc_shared_memory},
+    {!mem_attach_fd}, {!mem_recv_fd} or [Unix.map_file]; for other arrays, and when [m]
+    has living sub-arrays (which keep the mapping alive), it does nothing.
 
     Afterwards [m] has length 0: every access to it raises [Invalid_argument] (in the
     original it is a segmentation fault). Code compiled with [-unsafe], and OCaml values
@@ -422,7 +443,8 @@ val is_bigarray : Obj.t -> bool
 
     These release the OCaml runtime while the system call runs, call it once, and raise
     [Unix.Unix_error] with the function's name; a signal gives [EINTR]. Data is not copied
-    on its way. As many bytes are moved as the system moves in one call. *)
+    on its way. As many bytes are moved as the system moves in one call, which may be
+    fewer than asked for. They may be called from any thread and domain. *)
 
 val mem_read : Unix.file_descr -> memory -> int -> int -> int
 (** [mem_read fd m off len] reads at most [len] bytes from [fd] into [m] from [off] on,
@@ -451,12 +473,168 @@ val mem_send : Unix.file_descr -> memory -> int -> int -> Unix.msg_flag list -> 
     @raise Invalid_argument if the range is not within [m].
     @raise Unix.Unix_error ["mem_send"] *)
 
+val mem_pread : Unix.file_descr -> memory -> int -> int -> int64 -> int
+(** [mem_pread fd m off len pos] is {!mem_read} from byte [pos] of the file on, wherever
+    [fd] is in it; [fd] stays there. Several threads may so read one file at once. Not in
+    the original.
+
+    @raise Invalid_argument
+      if the range is not within [m], [pos < 0], or [pos + len] is no file size.
+    @raise Unix.Unix_error ["mem_pread"]; [ESPIPE] for pipes and sockets. *)
+
+val mem_pwrite : Unix.file_descr -> memory -> int -> int -> int64 -> int
+(** [mem_pwrite fd m off len pos] is {!mem_write} to byte [pos] of the file and on,
+    wherever [fd] is in it; [fd] stays there. Not in the original.
+
+    @raise Invalid_argument
+      if the range is not within [m], [pos < 0], or [pos + len] is no file size.
+    @raise Unix.Unix_error ["mem_pwrite"]; [ESPIPE] for pipes and sockets. *)
+
+type piece = memory * int * int
+(** [(m, off, len)]: the [len] bytes of [m] from [off] on. *)
+
+val mem_readv : Unix.file_descr -> piece array -> int
+(** [mem_readv fd pieces] is {!mem_read} into several pieces of memory, one after the
+    other, each filled before the next one is begun; the number of bytes read in all. A
+    piece may be empty; where pieces overlap, the later one's bytes stay. Not in the
+    original.
+
+    @raise Invalid_argument if a range is not within its memory.
+    @raise Unix.Unix_error
+      ["mem_readv"]; [EINVAL] for more pieces than the system takes, which is 1024. *)
+
+val mem_writev : Unix.file_descr -> piece array -> int
+(** [mem_writev fd pieces] is {!mem_write} of several pieces of memory, one after the
+    other; the number of bytes written in all. On a datagram socket they are one message.
+    Not in the original.
+
+    @raise Invalid_argument if a range is not within its memory.
+    @raise Unix.Unix_error
+      ["mem_writev"]; [EINVAL] for more pieces than the system takes, which is 1024. *)
+
+val mem_recvfrom :
+  Unix.file_descr -> memory -> int -> int -> Unix.msg_flag list -> int * Unix.sockaddr
+(** [mem_recvfrom fd m off len flags] is [Unix.recvfrom] into [m]: the number of bytes
+    received, and from where ([ADDR_UNIX ""] for a peer without an address). Not in the
+    original.
+
+    @raise Invalid_argument if the range is not within [m].
+    @raise Unix.Unix_error
+      ["mem_recvfrom"]; [EAFNOSUPPORT], with the message gone, for an address that is no
+      [Unix.sockaddr]. *)
+
+val mem_sendto :
+  Unix.file_descr -> memory -> int -> int -> Unix.msg_flag list -> Unix.sockaddr -> int
+(** [mem_sendto fd m off len flags addr] is [Unix.sendto] from [m]. Not in the original.
+
+    @raise Invalid_argument if the range is not within [m].
+    @raise Unix.Unix_error
+      ["mem_sendto"]; [ENAMETOOLONG] or [ENOENT] for an [ADDR_UNIX] that is no path. *)
+
+(** {1:shared Memory shared between processes}
+
+    Memory that has no name, and that goes when the last process that has it goes. A
+    process gets it from another one as a descriptor: through a socket ({!mem_send_fd},
+    {!mem_recv_fd}), or by inheriting it ({!mem_share_fd}, {!mem_attach_fd}); a forked
+    child has it anyway. What the other side sends is checked before it is used, and
+    nobody can make the memory shorter while others have it mapped. Not in the original.
+
+    {[
+      let () =
+        let ours, theirs = Unix.socketpair PF_UNIX SOCK_STREAM 0 in
+        let mem = Netsys_mem.alloc_shared_memory 65536 in
+        let voffset, _ = Netsys_mem.init_value mem 0 [ "alpha"; "beta" ] [] in
+        Netsys_mem.mem_send_fd ours mem;
+        (* Elsewhere, for instance in a program that has [theirs] as its stdin: *)
+        Netsys_mem.memory_unmap_file mem;
+        let mem = Netsys_mem.mem_recv_fd ~same_address:true theirs in
+        assert (Netsys_mem.as_value mem voffset = [ "alpha"; "beta" ])
+    ]} *)
+
+val alloc_shared_memory : ?at:nativeint -> ?huge:bool -> ?prefault:bool -> int -> memory
+(** [alloc_shared_memory size] is a new buffer of zeros, of [size] bytes rounded up to
+    whole pages. Its storage is reserved, so that want of memory is an error here and not
+    a [SIGBUS] later. It takes one descriptor while it is mapped.
+
+    - [at] is exactly the address that it shall have, a multiple of the page size.
+      Default: one that other processes are likely to have free, too.
+    - [huge] and [prefault] are as in {!alloc_memory_pages}.
+
+    Unmapped when the buffer and all its sub-arrays are unreachable, or with
+    {!memory_unmap_file}. The collector counts it. The runtime is released while the
+    system works.
+
+    @raise Invalid_argument if [size < 0], or [at] is no page's address.
+    @raise Unix.Unix_error
+      ["alloc_shared_memory"]: [EINVAL] if [size] is 0; [EEXIST] if something is at [at];
+      [ENOSPC], [ENOMEM], [EFBIG] if the machine has no such memory; [EMFILE]. What it
+      has, but uses otherwise, it may find by killing processes, as it does for all
+      memory. *)
+
+val mem_share_fd : memory -> Unix.file_descr
+(** [mem_share_fd m] is a new descriptor of the shared memory that [m] is, or is a part
+    of: for {!mem_attach_fd} in another process. The caller closes it; it is closed in
+    programs that this process executes, unless [Unix.clear_close_on_exec] says otherwise.
+    The memory outlives it, and it the memory.
+
+    @raise Invalid_argument
+      if [m] is not from {!alloc_shared_memory}, {!mem_attach_fd} or {!mem_recv_fd}, or is
+      unmapped.
+    @raise Unix.Unix_error ["mem_share_fd"]: [EMFILE]. *)
+
+val mem_attach_fd :
+  ?at:nativeint -> ?huge:bool -> ?prefault:bool -> Unix.file_descr -> memory
+(** [mem_attach_fd fd] is all of the shared memory that {!mem_share_fd} gave [fd] for, in
+    this process or another one. [at] is exactly the address that it shall have, for
+    instance the one that the other process has it at, so that values in it can be read
+    ({!as_value}); [huge] and [prefault] as in {!alloc_memory_pages}. [fd] stays open, and
+    may be closed.
+
+    Any memory file does that nobody can shorten (with the seal [F_SEAL_SHRINK]). Its
+    holes get storage first. {b What stands in it} is not checked: whoever has it can
+    write to it at any time.
+
+    Unmapped as {!alloc_shared_memory}'s.
+
+    @raise Invalid_argument if [at] is no page's address.
+    @raise Unix.Unix_error
+      ["mem_attach_fd"]: [EINVAL] if [fd] is no such file, or empty; [EEXIST] if something
+      is at [at]; [EPERM], [EACCES] if it can't be written to; [ENOSPC], [ENOMEM],
+      [EMFILE]. *)
+
+val mem_send_fd : Unix.file_descr -> memory -> unit
+(** [mem_send_fd socket m] sends [m], shared memory or a part of it, through the Unix
+    domain socket [socket], in one message of 32 bytes: its descriptor ([SCM_RIGHTS]), its
+    address, and which part of it [m] is. The system keeps it alive on its way.
+
+    @raise Invalid_argument as {!mem_share_fd}.
+    @raise Unix.Unix_error
+      ["mem_send_fd"]: as [Unix.send]; [EINVAL] or another if [socket] is of another
+      domain; ["mem_share_fd"]: [EMFILE]. *)
+
+val mem_recv_fd : ?same_address:bool -> Unix.file_descr -> memory
+(** [mem_recv_fd socket] is what {!mem_send_fd} sent through the other end of [socket]:
+    the same part of the same memory, mapped as by {!mem_attach_fd}. If [same_address]
+    (default [false]), the memory is at the address that it has at the sender's, so that
+    values in it can be read ({!as_value}).
+
+    One message is received, of a stream 32 bytes: what was sent before it must have been
+    read, what may be sent after it stays.
+
+    @raise End_of_file if the other end is closed.
+    @raise Unix.Unix_error
+      ["mem_recv_fd"]: as [Unix.recv]; [EINVAL] if what came is not from {!mem_send_fd},
+      or is no shared memory, or not within it (its descriptors are closed); [EEXIST] if
+      [same_address] and something is at that address; others as {!mem_attach_fd}. *)
+
 (** {1:pools Pools of buffers}
 
     A pool has blocks of one size, on page boundaries, cut out of larger mappings, so that
     few blocks cost a system call. It takes back what is freed and what is unreachable,
-    and gives mappings without blocks in use back to the system, but for one. Pools may be
-    used from any thread and domain. *)
+    and gives mappings without blocks in use back to the system, but for the largest of
+    them. Pools may be used from any thread and domain. Taking a block and giving it back
+    cost time in proportion to the logarithm of the pool's mappings, which have 64 blocks
+    each once there are many, and seldom a system call. *)
 
 type memory_pool
 (** The type of pools. *)

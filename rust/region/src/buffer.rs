@@ -5,8 +5,9 @@
 use std::os::fd::BorrowedFd;
 
 use crate::error::{Error, Result};
-use crate::pages;
+use crate::pages::{self, Eager, STEP};
 use crate::registry::{self, Kind};
+use crate::shared;
 use crate::sys::{self, page_size, Protection, Sharing};
 
 /// `len` rounded up to whole pages.
@@ -16,7 +17,7 @@ fn whole_pages(len: usize) -> Option<usize> {
 }
 
 /// Registers the pages of a new mapping.
-fn remember(base: usize, span: usize) {
+pub(crate) fn remember(base: usize, span: usize) {
     // Not being registered (EEXIST: somebody unmapped a registered span behind its back) does
     // no harm to the mapping itself.
     if let Some(span) = whole_pages(span) {
@@ -32,6 +33,45 @@ fn remember(base: usize, span: usize) {
 pub fn map_zeroes(hint: usize, len: usize, executable: bool) -> Result<(usize, usize)> {
     let len = whole_pages(len).ok_or_else(|| Error::new(libc::ENOMEM, "mmap", ""))?;
     let address = sys::map_zeroes_near(hint, len, executable)?;
+    remember(address, len);
+    Ok((address, len))
+}
+
+/// [`map_zeroes`], with pages as `eager` says. Where they are to be huge and no address is wished
+/// for, the address is a multiple of [`STEP`].
+///
+/// # Errors
+/// As for [`map_zeroes`].
+pub fn map_zeroes_eager(
+    hint: usize,
+    len: usize,
+    executable: bool,
+    eager: Eager,
+) -> Result<(usize, usize)> {
+    let (address, len) = match eager.huge && hint == 0 && len != 0 {
+        true => map_zeroes_on_step(len, executable)?,
+        false => map_zeroes(hint, len, executable)?,
+    };
+    // SAFETY: mapped just now, for reading and writing; private memory needs no storage.
+    unsafe { eager.apply(address, len) };
+    Ok((address, len))
+}
+
+/// [`map_zeroes`] at a multiple of [`STEP`]: cut out of a mapping that is longer by a step.
+fn map_zeroes_on_step(len: usize, executable: bool) -> Result<(usize, usize)> {
+    let no_room = || Error::new(libc::ENOMEM, "mmap", "");
+    let len = whole_pages(len).ok_or_else(no_room)?;
+    let most = len.checked_add(STEP).ok_or_else(no_room)?;
+    let first = sys::map_zeroes_near(0, most, executable)?;
+    let address = first.next_multiple_of(STEP);
+    let before = address - first;
+    for (start, len) in [(first, before), (address + len, STEP - before)] {
+        if len != 0 {
+            // SAFETY: a part of the mapping made above that nobody knows of. What can't be
+            // unmapped stays, untouched.
+            let _ = unsafe { sys::unmap(start, len) };
+        }
+    }
     remember(address, len);
     Ok((address, len))
 }
@@ -95,7 +135,7 @@ fn extend_file(fd: BorrowedFd<'_>, len: u64, end: u64) -> Result<()> {
     })
 }
 
-/// Gives back what [`map_zeroes`] or [`map_file`] mapped.
+/// Gives back what [`map_zeroes`], [`map_file`] or [`shared`] mapped.
 ///
 /// # Safety
 /// - `address` and `len` are what those functions gave and got, and nobody uses the memory any
@@ -108,6 +148,7 @@ pub unsafe fn unmap(address: usize, len: usize) -> Result<()> {
             registry::unregister(range.id);
         }
     }
+    shared::forget(address - before);
     // SAFETY: the mapping begins at the page of its first byte; the rest is the contract.
     unsafe { sys::unmap(address - before, len + before) }
 }
@@ -167,6 +208,29 @@ mod tests {
             map_zeroes(0, 1 << 60, false).unwrap_err().errno,
             libc::ENOMEM
         );
+    }
+
+    #[test]
+    fn huge_pages_begin_at_their_multiples() {
+        let eager = Eager {
+            huge: true,
+            prefault: true,
+        };
+        for len in [1, STEP, 3 * STEP + 1] {
+            let (address, len) = map_zeroes_eager(0, len, false, eager).unwrap();
+            assert_eq!((address % STEP, len % page_size()), (0, 0));
+            // SAFETY: a fresh mapping that long, unmapped last.
+            unsafe {
+                byte_at(address + len - 1).write(7);
+                assert_eq!(byte_at(address).read(), 0);
+                unmap(address, len).unwrap();
+            }
+            assert_eq!(registry::find(address), None);
+        }
+        let refused = |len| map_zeroes_eager(0, len, false, eager).unwrap_err().errno;
+        assert_eq!(refused(0), libc::EINVAL);
+        assert_eq!(refused(usize::MAX), libc::ENOMEM);
+        assert_eq!(refused(usize::MAX - STEP), libc::ENOMEM);
     }
 
     #[test]

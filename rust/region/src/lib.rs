@@ -17,6 +17,7 @@ pub mod registry;
 pub mod rszshm;
 mod scan;
 pub mod scratch;
+pub mod shared;
 pub mod sync;
 pub mod sys;
 mod tombstone;

@@ -210,6 +210,40 @@ pub unsafe fn prefault(addr: usize, len: usize) {
     }
 }
 
+/// Where a buffer's pages are to be had from, and when.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Eager {
+    /// In huge pages, where the kernel gives them.
+    pub huge: bool,
+    /// Now, and not as they are touched.
+    pub prefault: bool,
+}
+
+impl Eager {
+    /// Does so for a mapped span, as far as the kernel does it too: it only saves time.
+    ///
+    /// # Safety
+    /// - the span is mapped and writable, and storage for it is reserved.
+    pub unsafe fn apply(self, addr: usize, len: usize) {
+        // Whole pages, within.
+        let end = addr.saturating_add(len) & !(page_size() - 1);
+        let addr = addr.next_multiple_of(page_size());
+        let len = end.saturating_sub(addr);
+        if len == 0 {
+            return;
+        }
+        if self.huge {
+            let _ = sys::prefer_huge(addr, len);
+        }
+        match (self.prefault, self.huge) {
+            // SAFETY: inside the span.
+            (true, true) => unsafe { prefault(addr, len) },
+            (true, false) => drop(sys::populate_write(addr, len)),
+            (false, _) => {}
+        }
+    }
+}
+
 /// A store to the byte at `addr` that changes nothing.
 ///
 /// # Safety

@@ -11,7 +11,10 @@ mod from;
 mod io;
 mod map;
 mod mapped;
+mod message;
+mod pieces;
 mod pool;
+mod share;
 
 use crate::value::bytes_of_bigarray;
 use hh_graph::header;

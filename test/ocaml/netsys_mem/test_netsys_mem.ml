@@ -7,5 +7,10 @@ let () =
       Test_copy.suites;
       Test_processes.suites;
       Test_io.suites;
+      Test_positions.suites;
+      Test_addresses.suites;
+      Test_released.suites;
+      Test_eager.suites;
+      Test_shared.suites;
       Test_pools.suites;
     ]

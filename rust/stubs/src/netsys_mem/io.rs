@@ -1,7 +1,8 @@
 //! Input and output: one system call each, with the runtime released meanwhile. The OCaml function
 //! keeps the array reachable until the call is over.
 
-use super::{at, map::descriptor};
+use super::at;
+use super::map::{boxed_word, descriptor};
 use crate::raise::{boundary, Exn};
 use hh_region::{sys, Result};
 use ocaml_sys::{int_val, val_int, Value};
@@ -12,41 +13,55 @@ extern "C" {
     fn caml_leave_blocking_section();
 }
 
-/// Runs `call` on the descriptor and the range of memory with the runtime released.
+/// Runs `call` on the descriptor with the runtime released.
 ///
 /// Entering may run signal handlers, which may raise and collect: nothing here has a destructor by
-/// then, and no OCaml value is read after.
+/// then, `call` neither, being `Copy`.
+///
+/// # Safety
+/// - The runtime's lock is held, and no OCaml value is used afterwards that is not rooted.
+pub(super) unsafe fn released<T>(
+    function: &'static str,
+    fd: Value,
+    call: impl FnOnce(BorrowedFd<'static>) -> Result<T> + Copy,
+) -> std::result::Result<T, Exn> {
+    let fd = descriptor(fd, function)?;
+    // SAFETY: by contract; entering and leaving are paired, and between them no OCaml value is
+    // touched.
+    let answer = unsafe {
+        caml_enter_blocking_section();
+        let answer = call(fd);
+        caml_leave_blocking_section();
+        answer
+    };
+    answer.map_err(|error| Exn::Unix {
+        errno: error.errno,
+        function,
+        argument: String::new(),
+    })
+}
+
+/// [`released`] for calls that move bytes between a range of memory and the descriptor.
 ///
 /// # Safety
 /// - The arguments are a descriptor, an array and a range within it, and the runtime's lock is
 ///   held.
-unsafe fn released(
+unsafe fn moved(
     function: &'static str,
     arguments: [Value; 4],
-    call: impl FnOnce(BorrowedFd<'static>, *mut u8, usize) -> Result<usize>,
+    call: impl FnOnce(BorrowedFd<'static>, *mut u8, usize) -> Result<usize> + Copy,
 ) -> Value {
-    // SAFETY: by contract; entering and leaving are paired, and between them no OCaml value is
-    // touched.
+    // SAFETY: by contract; the arguments are read before the runtime is released.
     boundary(|| unsafe {
         let [fd, memory, offset, length] = arguments;
-        let fd = descriptor(fd, function)?;
         let (address, length) = (at(memory, offset), int_val(length) as usize);
-        caml_enter_blocking_section();
-        let answer = call(fd, address, length);
-        caml_leave_blocking_section();
-        match answer {
-            Ok(moved) => Ok(val_int(moved as isize)),
-            Err(error) => Err(Exn::Unix {
-                errno: error.errno,
-                function,
-                argument: String::new(),
-            }),
-        }
+        let moved = released(function, fd, move |fd| call(fd, address, length))?;
+        Ok(val_int(moved as isize))
     })
 }
 
 /// The system's flags for the bits of `msg_flag_bit` in netsys_mem.ml.
-fn message_flags(bits: Value) -> i32 {
+pub(super) fn message_flags(bits: Value) -> i32 {
     const FLAGS: [i32; 3] = [libc::MSG_OOB, libc::MSG_DONTROUTE, libc::MSG_PEEK];
     // SAFETY: takes the tag off an integer.
     let bits = unsafe { int_val(bits) };
@@ -62,7 +77,7 @@ fn message_flags(bits: Value) -> i32 {
 unsafe extern "C" fn hh_netsys_mem_read(fd: Value, m: Value, offset: Value, len: Value) -> Value {
     // SAFETY: by contract; the array's bytes are raw memory that nobody else relies on.
     unsafe {
-        released("mem_read", [fd, m, offset, len], |fd, to, len| {
+        moved("mem_read", [fd, m, offset, len], |fd, to, len| {
             sys::read_into(fd, to, len)
         })
     }
@@ -76,7 +91,7 @@ unsafe extern "C" fn hh_netsys_mem_read(fd: Value, m: Value, offset: Value, len:
 unsafe extern "C" fn hh_netsys_mem_write(fd: Value, m: Value, offset: Value, len: Value) -> Value {
     // SAFETY: by contract.
     unsafe {
-        released("mem_write", [fd, m, offset, len], |fd, from, len| {
+        moved("mem_write", [fd, m, offset, len], |fd, from, len| {
             sys::write_from(fd, from, len)
         })
     }
@@ -97,7 +112,7 @@ unsafe extern "C" fn hh_netsys_mem_recv(
     let flags = message_flags(flags);
     // SAFETY: by contract; the array's bytes are raw memory that nobody else relies on.
     unsafe {
-        released("mem_recv", [fd, memory, offset, length], |fd, to, len| {
+        moved("mem_recv", [fd, memory, offset, length], |fd, to, len| {
             sys::recv_into(fd, to, len, flags)
         })
     }
@@ -118,8 +133,52 @@ unsafe extern "C" fn hh_netsys_mem_send(
     let flags = message_flags(flags);
     // SAFETY: by contract.
     unsafe {
-        released("mem_send", [fd, memory, offset, length], |fd, from, len| {
+        moved("mem_send", [fd, memory, offset, length], |fd, from, len| {
             sys::send_from(fd, from, len, flags)
         })
+    }
+}
+
+/// `pread : Unix.file_descr -> memory -> int -> int -> int64 -> int`. `Unix_error`.
+///
+/// # Safety
+/// - The range is within the memory, the position is not negative, and the runtime's lock is held.
+#[no_mangle]
+unsafe extern "C" fn hh_netsys_mem_pread(
+    fd: Value,
+    memory: Value,
+    offset: Value,
+    length: Value,
+    position: Value,
+) -> Value {
+    // SAFETY: by contract; the array's bytes are raw memory that nobody else relies on.
+    unsafe {
+        let position = boxed_word(position) as u64;
+        moved("mem_pread", [fd, memory, offset, length], |fd, to, len| {
+            sys::read_into_at(fd, to, len, position)
+        })
+    }
+}
+
+/// `pwrite : Unix.file_descr -> memory -> int -> int -> int64 -> int`. `Unix_error`.
+///
+/// # Safety
+/// - The range is within the memory, the position is not negative, and the runtime's lock is held.
+#[no_mangle]
+unsafe extern "C" fn hh_netsys_mem_pwrite(
+    fd: Value,
+    memory: Value,
+    offset: Value,
+    length: Value,
+    position: Value,
+) -> Value {
+    // SAFETY: by contract.
+    unsafe {
+        let position = boxed_word(position) as u64;
+        moved(
+            "mem_pwrite",
+            [fd, memory, offset, length],
+            |fd, from, len| sys::write_from_at(fd, from, len, position),
+        )
     }
 }

@@ -1,8 +1,10 @@
 //! The stubs that get memory: pages, aligned memory, files, and what is there already.
 
 use super::{array, mapped};
+use crate::blocking::{run_pending, without_runtime};
 use crate::raise::{boundary, Exn};
 use crate::value::bytes_of_bigarray;
+use hh_region::pages::Eager;
 use hh_region::sys::Sharing;
 use hh_region::{buffer, sys, Error};
 use ocaml_sys::{int_val, val_int, Value, UNIT};
@@ -12,7 +14,7 @@ use std::os::fd::BorrowedFd;
 ///
 /// # Safety
 /// - `boxed` is a live one.
-unsafe fn boxed_word(boxed: Value) -> isize {
+pub(super) unsafe fn boxed_word(boxed: Value) -> isize {
     // SAFETY: the word after the custom block's operations.
     unsafe { (boxed as *const isize).add(1).read() }
 }
@@ -47,36 +49,83 @@ extern "C" fn hh_netsys_getpagesize(_unit: Value) -> Value {
     unsafe { val_int(sys::page_size() as isize) }
 }
 
-/// `alloc_pages : nativeint -> bool -> int -> memory`. Allocates; `Unix_error`.
+/// The bits of `eager_bits` in netsys_mem.ml.
+pub(super) fn eager(bits: Value) -> Eager {
+    // SAFETY: takes the tag off an integer.
+    let bits = unsafe { int_val(bits) };
+    Eager {
+        huge: bits & 1 != 0,
+        prefault: bits & 2 != 0,
+    }
+}
+
+/// `alloc_pages : nativeint -> bool -> int -> int -> memory`: a wish for the address, executable,
+/// bits of eagerness, size. Allocates; `Unix_error`, and what signal handlers raise.
 ///
 /// # Safety
 /// - The arguments have these types, the size is not negative, and the runtime's lock is held.
 #[no_mangle]
-unsafe extern "C" fn hh_netsys_alloc_memory_pages(hint: Value, exec: Value, size: Value) -> Value {
+unsafe extern "C" fn hh_netsys_alloc_memory_pages(
+    hint: Value,
+    exec: Value,
+    bits: Value,
+    size: Value,
+) -> Value {
     // SAFETY: by contract; the arguments are read before anything allocates.
     boundary(|| unsafe {
         let (hint, exec, size) = (boxed_word(hint), int_val(exec) != 0, int_val(size));
-        let pages = buffer::map_zeroes(hint as usize, size as usize, exec);
-        pages
-            .map(|(address, len)| mapped::pages(address, len))
-            .map_err(system)
+        let eager = eager(bits);
+        let map = || buffer::map_zeroes_eager(hint as usize, size as usize, exec, eager);
+        let (address, len) = in_time(eager, map)?.map_err(system)?;
+        Ok(mapped::pages(address, len))
     })
 }
 
-/// `alloc_aligned : int -> int -> memory`. Allocates; `Unix_error`.
+/// Runs `work`, with the runtime released if it is to put pages into memory, which takes its time.
 ///
 /// # Safety
-/// - Neither argument is negative, and the runtime's lock is held.
+/// - The runtime's lock is held, and no OCaml value is used afterwards.
+unsafe fn in_time<T>(eager: Eager, work: impl FnOnce() -> T) -> Result<T, Exn> {
+    if !eager.prefault {
+        return Ok(work());
+    }
+    // SAFETY: by contract; the work is about memory that OCaml doesn't know of yet.
+    unsafe {
+        run_pending()?;
+        Ok(without_runtime(work))
+    }
+}
+
+/// `alloc_aligned : int -> int -> int -> memory`: alignment, bits of eagerness, size. Allocates;
+/// `Unix_error`, and what signal handlers raise.
+///
+/// # Safety
+/// - Alignment and size are not negative, and the runtime's lock is held.
 #[no_mangle]
-unsafe extern "C" fn hh_netsys_alloc_aligned_memory(alignment: Value, size: Value) -> Value {
+unsafe extern "C" fn hh_netsys_alloc_aligned_memory(
+    alignment: Value,
+    bits: Value,
+    size: Value,
+) -> Value {
     const FUNCTION: &str = "posix_memalign";
-    // SAFETY: by contract; `memory` is ours to be written to.
+    // SAFETY: by contract; `memory` is ours to be written to, and to be advised about where it is
+    // whole pages.
     boundary(|| unsafe {
         let (alignment, size) = (int_val(alignment) as usize, int_val(size) as usize);
-        let mut memory = std::ptr::null_mut();
-        match libc::posix_memalign(&mut memory, alignment, size) {
-            0 => Ok(array::malloced(memory as usize, size)),
-            errno => Err(Exn::Unix {
+        let eager = eager(bits);
+        let allocate = || {
+            let mut memory = std::ptr::null_mut();
+            match libc::posix_memalign(&mut memory, alignment, size) {
+                0 => {
+                    eager.apply(memory as usize, size);
+                    Ok(memory as usize)
+                }
+                errno => Err(errno),
+            }
+        };
+        match in_time(eager, allocate)? {
+            Ok(address) => Ok(array::malloced(address, size)),
+            Err(errno) => Err(Exn::Unix {
                 errno,
                 function: FUNCTION,
                 argument: String::new(),

@@ -115,6 +115,26 @@ pub(super) unsafe fn file(address: usize, len: usize) -> Value {
     }
 }
 
+/// A fresh array of bytes over a buffer of [`hh_region::shared`]'s, of which `counted` bytes are this
+/// process's memory, and which is unmapped with it. Allocates.
+///
+/// Each has a descriptor, of which a process may have a thousand: a hundred unreachable ones are
+/// worth a collection, as are 64 MB of memory.
+///
+/// # Safety
+/// - The runtime's lock is held; the mapping is the caller's.
+pub(super) unsafe fn shared(address: usize, len: usize, counted: usize) -> Value {
+    const A_COLLECTIONS_WORTH: usize = 64 << 20;
+    let least = A_COLLECTIONS_WORTH / 100;
+    let counted = counted.clamp(least, A_COLLECTIONS_WORTH);
+    // SAFETY: by contract; nothing collects between the two.
+    unsafe {
+        let size = size_of::<Descriptor>();
+        let array = caml_alloc_custom(&raw const MAPPED.0, size, counted, A_COLLECTIONS_WORTH);
+        describe(array, address, len, MAPPED_FILE)
+    }
+}
+
 /// Gives back the mapping that `array` had a share of, if it was the last.
 ///
 /// # Safety
