@@ -122,12 +122,13 @@ impl Log<'_> {
     }
 
     /// Empties the log. Nobody may be changing addresses who saw that somebody was marking.
-    pub fn clear(&self, ready: impl Fn(usize) -> bool) {
+    pub fn clear(&self) {
         // Relaxed, all: published with the phase.
         let len = self.collector.log_len.load(Ordering::Relaxed) as usize;
-        for (at, cell) in self.cells.iter().enumerate() {
+        let ready = self.collector.log_ready.load(Ordering::Relaxed) as usize / 8;
+        for (at, cell) in self.cells.iter().enumerate().take(ready) {
             // Somebody killed after a note may not have counted it.
-            if !ready(at) || (at >= len && cell.load(Ordering::Relaxed) == 0) {
+            if at >= len && cell.load(Ordering::Relaxed) == 0 {
                 break;
             }
             cell.store(0, Ordering::Relaxed);

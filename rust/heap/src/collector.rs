@@ -1,5 +1,5 @@
-//! Where a collection stands: all of it, in one struct of the info page, so that starting over
-//! clears all of it. What the phases do is in `mark.rs`, `sweep.rs`, `compact.rs`; what other
+//! Where a collection stands, as far as others must know: in one struct of the info page, so that
+//! starting over clears all of it. How far it has come is the collecting process's own (`progress.rs`). What the phases do is in `mark.rs`, `sweep.rs`, `compact.rs`; what other
 //! processes do meanwhile is in `barrier.rs`.
 
 use crate::sync::{AtomicU64, Ordering};
@@ -16,39 +16,6 @@ pub enum Phase {
     Mark = 1,
     /// Freeing the rest.
     Sweep = 2,
-}
-
-/// No address, where 0 or the lowest address mean something.
-pub(crate) const NOWHERE: u64 = u64::MAX;
-
-/// How far the collecting process has come. Only it looks here, between its slices: all Relaxed.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// The next version when the collection began: entities from there on keep both values.
-    pub versions: AtomicU64,
-    /// The table's slot to visit next.
-    pub slot: AtomicU64,
-    /// The object that is scanned in pieces; 0 for none.
-    pub object: AtomicU64,
-    /// The field of that object to visit next.
-    pub field: AtomicU64,
-    /// Entries on the mark stack.
-    pub stack_len: AtomicU64,
-    /// The lowest black object that the stack had no room for; `NOWHERE` for none.
-    pub overflow: AtomicU64,
-    /// Where the search for such objects is; `NOWHERE` when there is none.
-    pub rescan: AtomicU64,
-    /// The next object made during marking that is looked at.
-    pub newcomer: AtomicU64,
-    /// Where that ends; 0 until it is known.
-    pub newcomers_end: AtomicU64,
-    /// Entries of the barrier's log that were taken.
-    pub log_read: AtomicU64,
-    /// The next object to sweep.
-    pub sweep: AtomicU64,
-    /// Where the free space just before that begins; 0 if there is an object.
-    pub free_run: AtomicU64,
 }
 
 /// The state of a collection.
@@ -74,17 +41,15 @@ pub struct Collector {
     pub log_ready: AtomicU64,
     _pad1: [u64; 14],
 
-    /// The collecting process's own.
-    pub progress: Progress,
     /// Bytes of the mark stack that have pages.
     pub stack_ready: AtomicU64,
-    _pad2: [u64; 3],
+    _pad2: [u64; 15],
 }
 
 #[cfg(not(loom))]
 const _: () = {
     assert!(offset_of!(Collector, log_len) == 128);
-    assert!(offset_of!(Collector, progress) == 256);
+    assert!(offset_of!(Collector, stack_ready) == 256);
     assert!(size_of::<Collector>() == 384);
 };
 
@@ -113,42 +78,11 @@ impl Collector {
     /// Idle, nothing found free, nothing of a collection left: as in a heap that ends at `top`.
     pub fn clear(&self, top: u64) {
         self.set_phase(Phase::Idle);
-        let Progress {
-            versions,
-            slot,
-            object,
-            field,
-            stack_len,
-            overflow,
-            rescan,
-            newcomer,
-            newcomers_end,
-            log_read,
-            sweep,
-            free_run,
-        } = &self.progress;
-        let zeros = [
-            &self.free_bytes,
-            &self.spoiled,
-            &self.moving,
-            versions,
-            slot,
-            object,
-            field,
-            stack_len,
-            newcomer,
-            newcomers_end,
-            log_read,
-            sweep,
-            free_run,
-        ];
         // Relaxed, all: nobody else collects. How far the log was used stays: its cells are
         // emptied when the next collection begins.
-        for word in zeros {
+        for word in [&self.free_bytes, &self.spoiled, &self.moving] {
             word.store(0, Ordering::Relaxed);
         }
-        overflow.store(NOWHERE, Ordering::Relaxed);
-        rescan.store(NOWHERE, Ordering::Relaxed);
         self.gc_end.store(top, Ordering::Relaxed);
     }
 }

@@ -77,11 +77,13 @@ impl Range {
             } else {
                 now
             };
-            match self
-                .last
-                .compare_exchange(now, from + 1, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return (from + 1) % WRAP,
+            match self.last.compare_exchange(
+                now,
+                from.wrapping_add(1),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return from.wrapping_add(1) % WRAP,
                 Err(other) => now = other,
             }
         }

@@ -6,13 +6,13 @@
 //! not yet published, of its last two reservations. Any other address that only OCaml code
 //! knows keeps nothing alive.
 
-use crate::collector::{Collector, Phase, NOWHERE};
+use crate::collector::{Collector, Phase};
 use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::layout::MARK_STACK_LEN;
+use crate::progress::{Progress, NOWHERE};
 use crate::sync::{AtomicU64, Ordering};
 use crate::{memory, process};
-use core::ops::Range;
 use std::sync::{MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -23,15 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The step in which the mark stack and the log get pages, in bytes.
 const PAGES: u64 = 64 << 10;
 
-/// What only the collecting process knows.
-#[derive(Debug, Default)]
-pub(crate) struct Own {
-    /// Where others were making things when marking ended: there the sweep frees nothing.
-    pub(crate) spared: Vec<Range<u64>>,
-}
-
 /// The right to collect, until dropped.
-pub(crate) type Collecting<'a> = MutexGuard<'a, Own>;
+pub(crate) type Collecting<'a> = MutexGuard<'a, Progress>;
 
 impl Heap {
     /// The right to do what only the master may, and only one thread of it at a time.
@@ -67,23 +60,19 @@ impl Heap {
     /// [`Error::Refused`] unless the collector is idle.
     pub fn start_cycle(&self) -> Result<()> {
         let mut right = self.collecting_in(Phase::Idle)?;
-        right.spared.clear();
         self.bury_dead();
-        let (collector, progress) = (self.collector(), &self.collector().progress);
+        let collector = self.collector();
         let free_bytes = collector.free_bytes.load(Ordering::Relaxed);
         // Those who saw the last collection mark still write to its log.
         let quiet = self.quiet(true);
         if quiet {
-            self.log().clear(|cell| self.log_ready(cell));
+            self.log().clear();
         }
-        collector.clear(self.top());
-        // Relaxed, all: published with the phase.
+        let top = self.top();
+        collector.clear(top);
+        // Relaxed: published with the phase.
         collector.free_bytes.store(free_bytes, Ordering::Relaxed);
-        progress
-            .versions
-            .store(self.next_version(), Ordering::Relaxed);
-        let start = self.layout().heap_start;
-        progress.sweep.store(start, Ordering::Relaxed);
+        *right = Progress::new(self.layout().heap_start, top, self.next_version());
         collector.set_phase(Phase::Mark);
         // From here on all who begin to change an address note it. Those who began before don't:
         // nothing is looked at until they are done.

@@ -8,11 +8,11 @@ use crate::attach::Member;
 use crate::backing::Backing;
 use crate::collector::{Collector, Phase};
 use crate::counter::Range;
-use crate::cycle::Own;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::locals::{Local, TableStats};
 use crate::object::Header;
+use crate::progress::Progress;
 use crate::span::Span;
 use crate::sync::Ordering;
 use crate::table::Hash;
@@ -35,7 +35,7 @@ pub struct Heap {
     /// This process's place in the heap's numbers.
     pub(crate) range: Range,
     /// Locked while a thread of this process collects.
-    pub(crate) collecting: Mutex<Own>,
+    pub(crate) collecting: Mutex<Progress>,
 }
 
 impl Backing for Heap {

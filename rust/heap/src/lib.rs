@@ -38,6 +38,7 @@ mod memory;
 pub mod object;
 mod plan;
 mod process;
+mod progress;
 mod reset;
 mod roots;
 mod snapshot;

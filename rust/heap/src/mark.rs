@@ -9,16 +9,16 @@
 //! fields meanwhile comes through the barrier's log.
 
 use crate::barrier::Log;
-use crate::collector::{Phase, Progress, NOWHERE};
+use crate::collector::Phase;
 use crate::entity::{self, Entity};
 use crate::error::{Error, Result};
 use crate::heap::{Heap, MASTER};
 use crate::lanes;
 use crate::layout::MARK_STACK_LEN;
 use crate::object::{address, Colour, Header, ENTITY, STRING};
+use crate::progress::{Progress, NOWHERE};
 use crate::sync::{AtomicU64, Ordering};
 use crate::walk::hole_end;
-use core::ops::Range;
 
 /// How many addresses wait for their headers.
 const SOON: usize = 16;
@@ -40,7 +40,7 @@ impl Heap {
     /// goes on, and frees nothing.
     pub fn mark_slice(&self, work: i64) -> Result<i64> {
         let mut right = self.collecting_in(Phase::Mark)?;
-        let mut marker = Marker::load(self, work);
+        let mut marker = Marker::load(self, &mut right, work);
         // Acquire: pairs with `Log::note`.
         let spoiled = || self.collector().spoiled.load(Ordering::Acquire) != 0;
         while marker.work > 0 {
@@ -55,7 +55,6 @@ impl Heap {
                     }
                 }
             }
-            right.spared = core::mem::take(&mut marker.spared);
             self.collector().set_phase(Phase::Sweep);
             break;
         }
@@ -68,9 +67,9 @@ impl Heap {
     }
 }
 
-struct Marker<'a> {
+struct Marker<'a, 'p> {
     heap: &'a Heap,
-    progress: &'a Progress,
+    progress: &'p mut Progress,
     log: Log<'a>,
     /// The heap's words, and the address of the first.
     words: &'a [AtomicU64],
@@ -82,59 +81,58 @@ struct Marker<'a> {
     /// Cells of the stack that have pages.
     stack_room: usize,
     object: u64,
-    field: u64,
+    field: usize,
     overflow: u64,
     soon: [u64; SOON],
     soon_at: usize,
-    /// Where others were making things when they were looked at last.
-    spared: Vec<Range<u64>>,
     work: i64,
 }
 
-impl<'a> Marker<'a> {
-    fn load(heap: &'a Heap, work: i64) -> Marker<'a> {
-        let progress = &heap.collector().progress;
-        // Relaxed, here and in `store`: only we write these.
-        let get = |word: &AtomicU64| word.load(Ordering::Relaxed);
+impl<'a, 'p> Marker<'a, 'p> {
+    fn load(heap: &'a Heap, progress: &'p mut Progress, work: i64) -> Marker<'a, 'p> {
         Marker {
             heap,
-            progress,
             log: heap.log(),
             words: heap.span().words(heap.top()),
             start: heap.layout().heap_start,
-            gc_end: get(&heap.collector().gc_end),
-            versions: get(&progress.versions),
+            gc_end: progress.gc_end,
+            versions: progress.versions,
             stack: &heap.span().stack_and_log().0[..ROOM],
-            stack_len: get(&progress.stack_len) as usize,
+            stack_len: progress.stack_len,
             stack_room: 0,
-            object: get(&progress.object),
-            field: get(&progress.field),
-            overflow: get(&progress.overflow),
+            object: progress.object,
+            field: progress.field,
+            overflow: progress.overflow,
             soon: [0; SOON],
             soon_at: 0,
-            spared: Vec::new(),
             work,
+            progress,
         }
     }
 
-    fn store(&self) {
-        let set = |word: &AtomicU64, value| word.store(value, Ordering::Relaxed);
-        set(&self.progress.stack_len, self.stack_len as u64);
-        set(&self.progress.object, self.object);
-        set(&self.progress.field, self.field);
-        set(&self.progress.overflow, self.overflow);
+    fn store(&mut self) {
+        self.progress.stack_len = self.stack_len;
+        self.progress.object = self.object;
+        self.progress.field = self.field;
+        self.progress.overflow = self.overflow;
     }
 
-    /// The words from `addr` to `end`, which both are in the heap.
+    /// The word that stands at `addr`, as an index.
+    #[inline]
+    fn index(&self, addr: u64) -> usize {
+        (addr.wrapping_sub(self.start) / 8) as usize
+    }
+
+    /// The words from `addr` to `end`; none unless both are in the heap.
     fn words(&self, addr: u64, end: u64) -> &'a [AtomicU64] {
-        let index = |addr: u64| ((addr - self.start) / 8) as usize;
-        self.words.get(index(addr)..index(end)).unwrap_or_default()
+        let words = self.index(addr)..self.index(end);
+        self.words.get(words).unwrap_or_default()
     }
 
     fn header(&self, addr: u64, end: u64) -> Result<Option<Header>> {
-        let word = match self.words(addr, addr + 8) {
+        let word = match self.words.get(self.index(addr)) {
             // Acquire: pairs with whatever published the object.
-            [word] => word.load(Ordering::Acquire),
+            Some(word) if addr % 8 == 0 => word.load(Ordering::Acquire),
             _ => return Err(Error::InvalidAddress { addr: addr as i64 }),
         };
         match Header::from_word(word) {
@@ -173,20 +171,19 @@ impl<'a> Marker<'a> {
 
     /// The next address in the barrier's log.
     fn noted(&mut self) -> Option<u64> {
-        let at = self.progress.log_read.load(Ordering::Relaxed);
+        let at = self.progress.log_read;
         let addr = self.log.take(at, |cell| self.heap.log_ready(cell));
         if addr == 0 {
             return None;
         }
-        self.progress.log_read.store(at + 1, Ordering::Relaxed);
+        self.progress.log_read += 1;
         Some(addr)
     }
 
     /// Visits some of the table's addresses.
     fn roots(&mut self) -> Result<bool> {
         let table = self.heap.span().table();
-        let slot = self.progress.slot.load(Ordering::Relaxed) as usize;
-        let slot = table.ready_from(slot);
+        let slot = table.ready_from(self.progress.slot);
         let mut next = slot;
         for addr in table.addrs(slot, self.work.clamp(1, 4096) as usize) {
             next += 1;
@@ -194,64 +191,46 @@ impl<'a> Marker<'a> {
             self.visit(addr.load(Ordering::SeqCst))?;
         }
         self.work -= (next - slot) as i64;
-        self.progress.slot.store(next as u64, Ordering::Relaxed);
+        self.progress.slot = next;
         Ok(next > slot)
     }
 
     /// Scans an object made since the collection began: it lives, and what it points to must.
     fn newcomer(&mut self) -> Result<bool> {
-        let Progress {
-            newcomer,
-            newcomers_end,
-            ..
-        } = self.progress;
-        if newcomers_end.load(Ordering::Relaxed) == 0 {
-            let top = self.start + 8 * self.words.len() as u64;
-            newcomers_end.store(top, Ordering::Relaxed);
-            newcomer.store(self.gc_end, Ordering::Relaxed);
-        }
-        let end = newcomers_end.load(Ordering::Relaxed);
-        self.walk(newcomer, end, Colour::White)
+        let top = self.start + 8 * self.words.len() as u64;
+        let (at, end) = self.progress.newcomers.unwrap_or((self.gc_end, top));
+        let next = self.walk(at, end, Colour::White)?;
+        self.progress.newcomers = Some((next.unwrap_or(end), end));
+        Ok(next.is_some())
     }
 
     /// Scans a black object again, where the stack overflowed.
     fn rescan(&mut self) -> Result<bool> {
-        let Progress { rescan, .. } = self.progress;
-        if rescan.load(Ordering::Relaxed) == NOWHERE {
+        if self.progress.rescan == NOWHERE {
             if self.overflow == NOWHERE {
                 return Ok(false);
             }
-            rescan.store(self.overflow, Ordering::Relaxed);
-            self.overflow = NOWHERE;
+            self.progress.rescan = core::mem::replace(&mut self.overflow, NOWHERE);
         }
-        if !self.walk(rescan, self.gc_end, Colour::Black)? {
-            rescan.store(NOWHERE, Ordering::Relaxed);
-        }
+        let next = self.walk(self.progress.rescan, self.gc_end, Colour::Black)?;
+        self.progress.rescan = next.unwrap_or(NOWHERE);
         Ok(true)
     }
 
-    /// Has the next object of a colour from `cursor` on scanned; false at `end`.
-    fn walk(&mut self, cursor: &AtomicU64, end: u64, colour: Colour) -> Result<bool> {
-        let at = cursor.load(Ordering::Relaxed);
+    /// Has the object at `at` scanned if it has this colour; where the next one is. `None` at `end`.
+    fn walk(&mut self, at: u64, end: u64, colour: Colour) -> Result<Option<u64>> {
         if at >= end {
-            return Ok(false);
-        }
-        let mut next = end;
-        match self.header(at, end)? {
-            Some(header) => {
-                next = at + header.bytes();
-                if header.colour() == colour && header.tag() < STRING {
-                    (self.object, self.field) = (at, 0);
-                }
-            }
-            None => {
-                let index = |addr: u64| ((addr - self.start) / 8) as usize;
-                next = self.start + 8 * hole_end(self.words, index(at), index(next)) as u64;
-            }
+            return Ok(None);
         }
         self.work -= 1;
-        cursor.store(next, Ordering::Relaxed);
-        Ok(true)
+        let Some(header) = self.header(at, end)? else {
+            let zeros = hole_end(self.words, self.index(at), self.index(end));
+            return Ok(Some(self.start + 8 * zeros as u64));
+        };
+        if header.colour() == colour && header.tag() < STRING {
+            (self.object, self.field) = (at, 0);
+        }
+        Ok(Some(at + header.bytes()))
     }
 
     /// Visits what others have made and not yet published; false if there is nothing new, nor in
@@ -261,7 +240,7 @@ impl<'a> Marker<'a> {
     /// leave it alone, wherever they get to until it comes by.
     fn unpublished(&mut self) -> Result<bool> {
         let own = lanes::lane();
-        self.spared.clear();
+        self.progress.spared.clear();
         for (id, local) in self.heap.span().locals().iter().enumerate() {
             for (lane, note) in local.all_notes() {
                 // This thread has nothing that it would publish after this call.
@@ -273,7 +252,7 @@ impl<'a> Marker<'a> {
                 };
                 let end = addr.saturating_add(bytes).min(self.gc_end);
                 if addr < end {
-                    self.spared.push(addr..end);
+                    self.progress.spared.push(addr..end);
                 }
                 // Without a confirmation, nothing is there yet, or another's.
                 if note.unpublished() == Some((addr, bytes)) {
@@ -282,8 +261,10 @@ impl<'a> Marker<'a> {
             }
         }
         self.drain()?;
-        let at = self.progress.log_read.load(Ordering::Relaxed);
-        let news = self.log.take(at, |cell| self.heap.log_ready(cell)) != 0;
+        let news = self
+            .log
+            .take(self.progress.log_read, |cell| self.heap.log_ready(cell))
+            != 0;
         Ok(news || self.stack_len > 0 || self.overflow != NOWHERE)
     }
 
@@ -316,7 +297,8 @@ impl<'a> Marker<'a> {
             self.object = 0;
             return Ok(());
         }
-        let from = self.field as usize;
+        // Its header may have been written over since.
+        let from = self.field.min(fields.len());
         let to = fields
             .len()
             .min(from.saturating_add(self.work.max(1) as usize));
@@ -325,7 +307,7 @@ impl<'a> Marker<'a> {
             self.visit(field.load(Ordering::Acquire))?;
         }
         self.work -= (to - from) as i64;
-        self.field = to as u64;
+        self.field = to;
         if to == fields.len() {
             self.object = 0;
         }

@@ -19,26 +19,27 @@ impl Heap {
     /// [`Error::Refused`] unless a collection is sweeping. [`Error::InvalidHeader`] where an
     /// object was written over: then sweeping gets no further.
     pub fn sweep_slice(&self, mut work: i64) -> Result<i64> {
-        let right = self.collecting_in(Phase::Sweep)?;
-        let (collector, progress) = (self.collector(), &self.collector().progress);
-        // Relaxed, all: only we write these, and headers below `gc_end`.
-        let get = |word: &crate::sync::AtomicU64| word.load(Ordering::Relaxed);
-        let (start, end) = (self.layout().heap_start, get(&collector.gc_end));
+        let mut right = self.collecting_in(Phase::Sweep)?;
+        let collector = self.collector();
+        let (start, end) = (self.layout().heap_start, right.gc_end);
         let words = self.span().words(end);
-        let (mut at, mut run) = (get(&progress.sweep).max(start), get(&progress.free_run));
+        let (mut at, mut run) = (right.sweep, right.free_run);
         // Acquire: pairs with `Log::note`.
         let keep = collector.spoiled.load(Ordering::Acquire) != 0;
         let mut freed = 0;
         let mut damaged = None;
-        let index = |addr: u64| ((addr - start) / 8) as usize;
+        let index = |addr: u64| (addr.wrapping_sub(start) / 8) as usize;
         // Makes one piece of the free space that ended at an address.
         let join = |run: u64, at: u64| {
-            if run != 0 {
-                words[index(run)].store(Header::free(at - run).word(), Ordering::Relaxed);
+            if let Some(first) = words.get(index(run)).filter(|_| run != 0) {
+                // Relaxed, here and below: nobody else writes headers below `gc_end`.
+                first.store(Header::free(at - run).word(), Ordering::Relaxed);
             }
         };
         while work > 0 && at < end {
             let Some(cell) = words.get(index(at)) else {
+                let addr = at as i64;
+                damaged = Some(Error::InvalidAddress { addr });
                 break;
             };
             // Acquire: its maker may have written it just now.
@@ -80,8 +81,8 @@ impl Heap {
             at += header.bytes();
         }
         join(run, at);
-        progress.sweep.store(at, Ordering::Relaxed);
-        progress.free_run.store(run, Ordering::Relaxed);
+        (right.sweep, right.free_run) = (at, run);
+        // Relaxed: a figure.
         collector.free_bytes.fetch_add(freed, Ordering::Relaxed);
         if let Some(error) = damaged {
             return Err(error);

@@ -110,7 +110,8 @@ impl Walk<'_> {
         let words = self.heap.span().words(self.end);
         let (from, to) = ((addr - start) / 8, (self.end - start) / 8);
         self.at = start + 8 * hole_end(words, from as usize, to as usize) as u64;
-        let noted = |(at, bytes)| bytes > 0 && at < self.at && addr < at + bytes;
+        let noted =
+            |(at, bytes): (u64, u64)| bytes > 0 && at < self.at && addr < at.saturating_add(bytes);
         let worker = self.heap.span().locals().iter().position(|local| {
             let mut notes = local.all_notes();
             notes.any(|(_, note)| note.last().is_some_and(noted))

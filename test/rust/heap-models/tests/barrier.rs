@@ -20,9 +20,11 @@ const OBJECT: u64 = 8;
 
 impl World {
     fn new() -> Arc<World> {
+        let collector = Collector::default();
+        collector.log_ready.store(3 * 8, Ordering::Relaxed);
         Arc::new(World {
             field: AtomicU64::new(OBJECT),
-            collector: Collector::default(),
+            collector,
             cells: (0..3).map(|_| AtomicU64::new(0)).collect(),
             changes: Changes::default(),
         })
@@ -55,7 +57,7 @@ impl World {
         while !self.changes.quiet(true) {
             thread::yield_now();
         }
-        self.log().clear(|_| true);
+        self.log().clear();
         self.collector.set_phase(Phase::Mark);
         while !self.changes.quiet(false) {
             thread::yield_now();
