@@ -29,6 +29,7 @@ pub fn command() -> Command {
         .subcommand(inspect())
         .subcommand(verify())
         .subcommand(dump())
+        .subcommand(map())
 }
 
 fn file() -> Arg {
@@ -117,4 +118,19 @@ fn dump() -> Command {
             "Show so many fields or elements of a block at most, and 4 times as many bytes of a string",
         ))
         .arg(number("blocks", "10000").help("Show so many blocks in all at most"))
+}
+
+fn map() -> Command {
+    Command::new("map")
+        .about("Draw a file: which places its keys have, and what is free")
+        .arg(file())
+        .arg(
+            Arg::new("svg")
+                .long("svg")
+                .value_name("OUT")
+                .help("Where the picture goes; \"-\" is the standard output")
+                .value_parser(value_parser!(PathBuf))
+                .value_hint(clap::ValueHint::FilePath)
+                .required(true),
+        )
 }

@@ -4,16 +4,17 @@ use crate::args::command;
 use crate::dump::{dump, Limits};
 use crate::failure::Failure;
 use crate::inspect::{inspect, Detail};
+use crate::map::map;
 use crate::text::escaped;
 use crate::verify::verify;
 use crate::watched::free_memory;
 use clap::ArgMatches;
 use hh_image::inspect::open;
-use hh_image::Key;
+use hh_image::{Key, Storage};
 use std::ffi::OsString;
 use std::io::{sink, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where what there is to say goes.
@@ -116,7 +117,46 @@ fn perform(
             let keys = keys_of(text.as_bytes(), matches.get_flag("name"));
             dump(&*file, memory, &keys, &limits, streams.out)
         }
+        "map" => {
+            let picture = matches.get_one::<PathBuf>("svg").expect("clap asks for it");
+            draw(&*file, memory, path, picture, streams)
+        }
         _ => unreachable!("clap knows no other command"),
+    }
+}
+
+/// Draws `file`, which is at `path`, to the file `picture`, which must be another one.
+fn draw(
+    file: &dyn Storage,
+    memory: u64,
+    path: &Path,
+    picture: &Path,
+    streams: &mut Streams<'_>,
+) -> Result<(), Failure> {
+    if picture == Path::new("-") {
+        return map(file, memory, streams.out);
+    }
+    let which = |path| {
+        std::fs::metadata(path)
+            .ok()
+            .map(|found| (found.dev(), found.ino()))
+    };
+    if which(path).is_some_and(|this| which(picture) == Some(this)) {
+        let text = "the picture would replace the file itself; give --svg another name";
+        return Err(Failure::Unreadable(text.into()));
+    }
+    let mut drawn = Vec::new();
+    let result = map(file, memory, &mut drawn);
+    if drawn.is_empty() {
+        return result;
+    }
+    match std::fs::write(picture, drawn) {
+        Ok(()) => result,
+        Err(error) => {
+            let name = picture.display();
+            let text = format!("{name} can't be written: {error}; give --svg another name");
+            Err(Failure::Unreadable(text))
+        }
     }
 }
 

@@ -249,6 +249,39 @@ let dumps_damage dir =
   check_string "what is there" "[\"a\"; \"c\"]\n" outcome.out;
   check_has "why" outcome.err [ "in the value of key 2"; "bad checksum" ]
 
+let maps dir =
+  let path = make dir in
+  let svg = Filename.concat dir "out.svg" in
+  check_string "nothing is said" "" (succeeds dir [ "map"; path; "--svg"; svg ]);
+  let picture = read svg in
+  let starts = "<svg xmlns=\"http://www.w3.org/2000/svg\"" in
+  check_bool "SVG" true (String.starts_with ~prefix:starts picture);
+  check_has "the picture" picture
+    [
+      path;
+      "<title>key 0, from offset";
+      "key &quot;typed&quot;: 4.0 KB</text>";
+      "lost their keys";
+      "free: ";
+      "free after the next change";
+      "</svg>";
+    ];
+  check_string "to the standard output" picture
+    (succeeds dir [ "map"; path; "--svg"; "-" ]);
+  (* A slip of the fingers doesn't cost the file. *)
+  let before = read path in
+  Unix.symlink path (Filename.concat dir "link");
+  List.iter
+    (fun out -> fails dir 2 [ "map"; path; "--svg"; out ] [ "replace the file itself" ])
+    [ path; Filename.concat dir "link"; Filename.concat dir "./image" ];
+  check_bool "untouched" true (read path = before);
+  fails dir 2
+    [ "map"; path; "--svg"; Filename.concat dir "no/folder" ]
+    [ "no/folder"; "can't be written" ];
+  fails dir 2 [ "map"; path ] [ "--svg" ];
+  let missing = Filename.concat dir "missing" in
+  fails dir 2 [ "map"; missing; "--svg"; svg ] [ missing; "No such file" ]
+
 (* A file that is cut or has flipped bits: a message or a report, never a signal or another
    status; and if [verify] finds it good, so does the library. *)
 let commands path =
@@ -259,6 +292,7 @@ let commands path =
     [ "dump"; path; "0" ];
     [ "dump"; path; "3" ];
     [ "dump"; path; "typed" ];
+    [ "map"; path; "--svg"; "-" ];
   ]
 
 let survives dir path text =
@@ -346,6 +380,7 @@ let () =
           test "keys" (in_dir dump_finds_keys);
           test "damaged values" (in_dir dumps_damage);
         ] );
+      ("map", [ test "a picture" (in_dir maps) ]);
       ( "hostile",
         [
           test "what can't be read" (in_dir cannot_be_read);

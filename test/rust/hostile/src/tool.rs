@@ -2,13 +2,13 @@
 
 use crate::file::changed;
 use crate::seed;
-use hh_cli::{dump, inspect, verify, Detail, Failure, Limits};
+use hh_cli::{dump, inspect, map, verify, Detail, Failure, Limits};
 use hh_image::{inspect as image, Key, Readers};
 
 /// Memory that the tool may take for a value.
 const MEMORY: u64 = 1 << 24;
-/// The most that it may say, whatever it is given.
-const OUTPUT: usize = 1 << 18;
+/// The most that it may say, whatever it is given: a picture of many colours.
+const OUTPUT: usize = 1 << 20;
 
 /// A byte says which file is changed; the tool tells what it can of the rest, with no more words than
 /// it was allowed, and finds good what the library does.
@@ -40,6 +40,8 @@ pub fn tool(bytes: &[u8]) {
         let by_library = image::verify(&file, &state, readers);
         assert_eq!(verified.is_ok(), by_library.is_ok(), "{by_library:?}");
     }
+    let drawn = told(|out| map(&file, MEMORY, out));
+    assert!(drawn.is_ok() || verified.is_err(), "{drawn:?}");
     let limits = Limits {
         depth: usize::from(which >> 3),
         width: 1 + usize::from(which >> 5),
