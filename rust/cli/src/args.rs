@@ -24,6 +24,7 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .long_about(LONG_ABOUT)
+        .propagate_version(true)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(inspect())

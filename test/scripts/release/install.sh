@@ -70,7 +70,13 @@ dynlink() {
     "$lib"/*.cmxs "$built/four.cmxs" "$built/plugin.cmxs" | grep -qx 'every library works'
 }
 
-tool() { [[ $("$prefix/bin/hh-shared" --version) == "hh-shared 0.1.0" ]]; }
+tool() {
+  [[ $("$prefix/bin/hh-shared" --version) == "hh-shared 0.1.0" ]] &&
+    bash -n "$prefix/share/bash-completion/completions/hh-shared" &&
+    ls "$prefix"/man/man1/hh-shared{,-inspect,-verify,-dump,-map}.1 \
+      "$prefix/share/zsh/site-functions/_hh-shared" \
+      "$prefix/share/fish/vendor_completions.d/hh-shared.fish"
+}
 
 vendored() { # the sources in another dune project
   mkdir "$tmp/vendored"
@@ -98,6 +104,6 @@ ok "a plugin" dynlink
 ok "the tool" tool
 ok "the sources in another project" vendored
 ok "opam remove" opam remove --switch=test hh_shared
-left=$(find "$prefix/lib" "$prefix/bin" "$prefix/share" -iname '*hh[-_]shared*' 2>/dev/null || true)
+left=$(find "$prefix/lib" "$prefix/bin" "$prefix/man" "$prefix/share" -iname '*hh[-_]shared*' 2>/dev/null || true)
 ok "nothing is left" test -z "$left"
 [[ $failures -eq 0 ]]
