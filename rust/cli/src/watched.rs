@@ -133,4 +133,84 @@ mod tests {
         assert_eq!(available("MemAvailable: many kB"), None);
         assert!(free_memory() > 1 << 20);
     }
+
+    /// A file of zeros, as long as one likes: it costs its maker nothing.
+    struct Zeros;
+
+    impl Storage for Zeros {
+        fn path(&self) -> &str {
+            "zeros"
+        }
+
+        fn length(&self) -> Result<u64> {
+            Ok(1 << 50)
+        }
+
+        fn read_at(&self, _offset: u64, bytes: &mut [u8]) -> Result<()> {
+            bytes.fill(0);
+            Ok(())
+        }
+
+        fn write_at(&self, _offset: u64, _bytes: &[u8]) -> Result<()> {
+            panic!("written")
+        }
+
+        fn reserve(&self, _length: u64) -> Result<()> {
+            panic!("reserved")
+        }
+
+        fn truncate(&self, _length: u64) -> Result<()> {
+            panic!("cut")
+        }
+
+        fn sync(&self) -> Result<()> {
+            panic!("synced")
+        }
+
+        fn window(&self, _offset: u64, _maximum: u64) -> Result<Box<dyn Window + '_>> {
+            panic!("mapped")
+        }
+
+        fn pinned(&self, _offset: u64, _length: u64) -> Result<Option<(u64, u64)>> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_memory_is_not_read() {
+        let file = Watched::new(&Zeros, 1000);
+        assert!(file.read_at(0, &mut [1; 1000]).is_ok() && file.read_at(0, &mut [1; 1000]).is_ok());
+        let refused = file.read_at(4096, &mut [1; 1001]).unwrap_err().to_string();
+        let wanted = "1001 bytes at offset 4096 are more than this machine has free memory for";
+        assert!(refused.starts_with(wanted), "{refused}");
+        let keeping = Watched::new(&Zeros, 1000).keeping();
+        assert!(keeping.read_at(0, &mut [1; 600]).is_ok());
+        assert!(keeping.read_at(0, &mut [1; 600]).is_err());
+        keeping.again();
+        assert!(keeping.read_at(0, &mut [1; 600]).is_ok());
+    }
+
+    #[test]
+    fn long_reads_are_told_of_piece_by_piece() {
+        let told = RefCell::new(Vec::new());
+        let file = Watched::new(&Zeros, u64::MAX).telling(|read| told.borrow_mut().push(read));
+        let mut bytes = vec![1; PIECE_BYTES + 5];
+        file.read_at(0, &mut bytes).unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        let piece = PIECE_BYTES as u64;
+        assert_eq!(*told.borrow(), [piece, piece + 5]);
+    }
+
+    #[test]
+    fn it_is_not_changed() {
+        let file = Watched::new(&Zeros, u64::MAX);
+        let changes = [
+            file.write_at(0, &[1]),
+            file.reserve(1),
+            file.truncate(0),
+            file.sync(),
+        ];
+        assert!(changes.iter().all(Result::is_err));
+        assert!(file.window(0, 4096).is_err());
+    }
 }

@@ -2,8 +2,8 @@
 
 use hh_image::inspect::Place;
 
-/// Cells in a row.
-pub(super) const COLUMNS: usize = 128;
+/// Cells in a row at most.
+const COLUMNS: usize = 128;
 /// Rows at most.
 const ROWS: u64 = 64;
 /// The least that a cell stands for, in bytes: the unit in which space is given out.
@@ -32,6 +32,8 @@ pub(super) struct Grid {
     pub(super) cell: u64,
     /// Their owners, the first row first.
     pub(super) owners: Vec<Owner>,
+    /// Cells in a row: fewer in a small file, whose cells are drawn larger.
+    pub(super) columns: usize,
 }
 
 impl Grid {
@@ -39,9 +41,14 @@ impl Grid {
     pub(super) fn new(length: u64) -> Grid {
         let exact = length.div_ceil(COLUMNS as u64 * ROWS);
         let cell = exact.max(1).next_multiple_of(LEAST);
+        let cells = length.div_ceil(cell) as usize;
+        let columns = [16, 32, 64]
+            .into_iter()
+            .find(|side| side * side / 2 >= cells);
         Grid {
             cell,
-            owners: vec![Owner::Free; length.div_ceil(cell) as usize],
+            owners: vec![Owner::Free; cells],
+            columns: columns.unwrap_or(COLUMNS),
         }
     }
 
@@ -78,8 +85,8 @@ impl Grid {
     /// The same, of free cells only.
     pub(super) fn fill_free(&mut self, places: impl Iterator<Item = (Place, Owner)>) {
         let mut other = Grid {
-            cell: self.cell,
             owners: vec![Owner::Free; self.owners.len()],
+            ..*self
         };
         other.fill(places);
         for (owner, filled) in self.owners.iter_mut().zip(other.owners) {
@@ -127,7 +134,8 @@ mod tests {
     fn no_file_has_many_cells() {
         for length in [0, 1, 4096, 1 << 25, (1 << 25) + 1, 1 << 50] {
             let grid = Grid::new(length);
-            assert!(grid.owners.len() <= COLUMNS * ROWS as usize);
+            let rows = grid.owners.len().div_ceil(grid.columns) as u64;
+            assert!(grid.columns <= COLUMNS && rows <= ROWS);
             assert!(grid.owners.len() as u64 * grid.cell >= length);
         }
     }

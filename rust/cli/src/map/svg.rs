@@ -1,13 +1,13 @@
 //! The picture as SVG: rows of cells, a rectangle for each run of one colour, and what the colours
 //! mean. A viewer shows what a run is when it is pointed at.
 
-use super::grid::{Owner, COLUMNS};
+use super::grid::{Grid, Owner};
 use super::Picture;
 use crate::text::{bytes_text, counted, escaped};
 use std::io::{Result, Write};
 
-/// Width and height of a cell, and the space around the picture.
-const CELL: (usize, usize) = (7, 10);
+/// The width of all cells of a row, and the space around the picture.
+const WIDTH: usize = 896;
 const MARGIN: usize = 16;
 /// Where the first row begins, below the title.
 const TOP: usize = 52;
@@ -34,11 +34,17 @@ fn colour(owner: Owner) -> &'static str {
     }
 }
 
+/// Width and height of a cell.
+fn size(grid: &Grid) -> (usize, usize) {
+    let width = WIDTH / grid.columns;
+    (width, width.clamp(10, 20))
+}
+
 pub(super) fn write(picture: &Picture, out: &mut dyn Write) -> Result<()> {
-    let rows = picture.grid.owners.len().div_ceil(COLUMNS);
+    let rows = picture.grid.owners.len().div_ceil(picture.grid.columns);
     let legend = legend(picture);
-    let width = 2 * MARGIN + COLUMNS * CELL.0;
-    let below = TOP + rows * CELL.1 + MARGIN;
+    let width = 2 * MARGIN + WIDTH;
+    let below = TOP + rows * size(&picture.grid).1 + MARGIN;
     let height = below + legend.len() * LINE + MARGIN;
     writeln!(
         out,
@@ -83,23 +89,23 @@ fn text(out: &mut dyn Write, y: usize, size: usize, text: &str) -> Result<()> {
 }
 
 fn write_row(picture: &Picture, row: usize, out: &mut dyn Write) -> Result<()> {
-    let grid = &picture.grid;
-    let end = grid.owners.len().min((row + 1) * COLUMNS);
-    let mut at = row * COLUMNS;
+    let (grid, (width, height)) = (&picture.grid, size(&picture.grid));
+    let end = grid.owners.len().min((row + 1) * grid.columns);
+    let mut at = row * grid.columns;
     while at < end {
         let owner = grid.owners[at];
         let run = grid.owners[at..end]
             .iter()
             .take_while(|other| **other == owner)
             .count();
-        let (x, y) = (MARGIN + at % COLUMNS * CELL.0, TOP + row * CELL.1);
+        let (x, y) = (MARGIN + at % grid.columns * width, TOP + row * height);
         let offset = at as u64 * grid.cell;
         let title = format!("{}, from offset {offset}", xml(&title(picture, owner)));
         writeln!(
             out,
             "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{}\"><title>{title}</title></rect>",
-            run * CELL.0,
-            CELL.1 - 1,
+            run * width,
+            height - 1,
             colour(owner)
         )?;
         at += run;
@@ -195,8 +201,8 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("&lt;a&amp;b&gt;") && text.contains("20 KB; each cell is 4.0 KB"));
         assert!(text.contains("key &quot;&lt;/title&gt;\u{fffd}&quot;: 8.0 KB"));
-        assert_eq!(text.matches("height=\"9\"").count(), 3);
-        assert!(text.contains("x=\"30\" y=\"52\" width=\"14\""));
+        assert_eq!(text.matches("height=\"19\"").count(), 3);
+        assert!(text.contains("x=\"128\" y=\"52\" width=\"112\""));
         assert_eq!(short(&"é".repeat(61)).chars().count(), 61);
     }
 }
