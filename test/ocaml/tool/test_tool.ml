@@ -72,6 +72,7 @@ let make dir =
     let kept = Ancient.follow (Ancient.share_key md (Name "\027[31mred") scalars) in
     ignore (Ancient.share md 3 (kept, Bigarray.(Array1.init Char C_layout 5 Char.chr)));
     ignore (Ancient.remove md (Name "\027[31mred"));
+    ignore (Ancient.share_key md (Name "\027[31mred") 6);
     let key = Ancient.Key.make "typed" ~description:"int list, v1" in
     ignore (Ancient.Key.share md key [ 1; 2; 3 ])
   in
@@ -87,10 +88,11 @@ let inspects dir =
       path;
       "mode       rw-r--r--";
       "OCaml      " ^ version;
-      "5 (4 numbers, 1 name)";
+      "6 (4 numbers, 2 names)";
       "kept       4.0 KB of values that lost their keys";
       "no process holds a value of it";
       "\"typed\"";
+      {|"\027[31mred"|};
       "\"int list, v1\"";
       "int 42";
       "tag 0: 106";
@@ -99,7 +101,7 @@ let inspects dir =
       "bigarray: 1";
     ];
   check_bool "lists no more than asked for" true
-    (contains (succeeds dir [ "inspect"; "--keys"; "2"; path ]) "and 3 more: --keys 5");
+    (contains (succeeds dir [ "inspect"; "--keys"; "2"; path ]) "and 4 more: --keys 6");
   check_bool "quick counts no tags" false
     (contains (succeeds dir [ "inspect"; "--quick"; path ]) "tag 0");
   let md = Ancient.open_file path in
@@ -114,9 +116,10 @@ let inspects_as_json dir =
   let out = succeeds dir [ "inspect"; "--json"; path ] in
   check_has "the JSON" out
     [
-      {|"keys_count": 5,|};
+      {|"keys_count": 6,|};
       {|"number": 3,|};
       {|"name": "typed",|};
+      {|"name": "\u001b[31mred",|};
       {|"description": "int list, v1",|};
       {|"int": "42"|};
       {|"kept": 4096,|};
@@ -126,7 +129,7 @@ let inspects_as_json dir =
 
 let verifies dir =
   let path = make dir in
-  check_has "verify" (succeeds dir [ "verify"; path ]) [ "good: 5 keys" ];
+  check_has "verify" (succeeds dir [ "verify"; path ]) [ "good: 6 keys" ];
   check_string "quiet" "" (succeeds dir [ "verify"; "--quiet"; path ]);
   let empty = Filename.concat dir "empty" in
   write empty "";
