@@ -75,3 +75,119 @@ fn told(command: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>) -> Result<(),
     );
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::set;
+    use graph_tests::support::Heap;
+    use hh_image::{Durability, Result as ImageResult, Storage, Window, Writer};
+    use image_tests::Recorder;
+    use std::cell::Cell;
+
+    /// A file that a writer changes when it was read so often.
+    struct Changing<'a> {
+        before: &'a Recorder,
+        after: &'a Recorder,
+        left: Cell<usize>,
+    }
+
+    impl Storage for Changing<'_> {
+        fn path(&self) -> &str {
+            "changing"
+        }
+
+        fn length(&self) -> ImageResult<u64> {
+            self.now().length()
+        }
+
+        fn read_at(&self, offset: u64, bytes: &mut [u8]) -> ImageResult<()> {
+            let now = self.now();
+            self.left.set(self.left.get().saturating_sub(1));
+            now.read_at(offset, bytes)
+        }
+
+        fn write_at(&self, _offset: u64, _bytes: &[u8]) -> ImageResult<()> {
+            panic!("written")
+        }
+
+        fn reserve(&self, _length: u64) -> ImageResult<()> {
+            panic!("reserved")
+        }
+
+        fn truncate(&self, _length: u64) -> ImageResult<()> {
+            panic!("cut")
+        }
+
+        fn sync(&self) -> ImageResult<()> {
+            panic!("synced")
+        }
+
+        fn window(&self, _offset: u64, _maximum: u64) -> ImageResult<Box<dyn Window + '_>> {
+            panic!("mapped")
+        }
+
+        fn pinned(&self, _offset: u64, _length: u64) -> ImageResult<Option<(u64, u64)>> {
+            Ok(None)
+        }
+    }
+
+    impl<'a> Changing<'a> {
+        fn now(&self) -> &'a Recorder {
+            match self.left.get() {
+                0 => self.after,
+                _ => self.before,
+            }
+        }
+    }
+
+    /// Whatever a writer replaces between two reads, and though places are used again: what is told
+    /// is what was there, before or after, and no fault.
+    #[test]
+    fn what_is_changed_meanwhile_is_no_fault() {
+        let file = Recorder::of(seed::values().to_vec());
+        let mut writer = Writer::open(&file, Durability::Memory).unwrap();
+        let key = || Key::Name(b"replaced".to_vec());
+        let mut heap = Heap::new(200);
+        let mut change = |key: Key, text: &str| {
+            let value = heap.string(text.as_bytes());
+            set(&mut writer, key, value, vec![]).unwrap();
+            Recorder::of(file.bytes())
+        };
+        let before = change(key(), "first");
+        // Other values take each place that becomes free.
+        change(key(), "last");
+        let after = (100..130).map(|number| change(Key::Int(number), "other"));
+        let after = after.last().unwrap();
+        let limits = Limits {
+            depth: 9,
+            width: 9,
+            blocks: 99,
+        };
+        let detail = Detail {
+            is_quick: false,
+            keys: 99,
+            is_json: false,
+            permissions: None,
+        };
+        for left in 0..120 {
+            let file = Changing {
+                before: &before,
+                after: &after,
+                left: Cell::new(left),
+            };
+            let mut out = Vec::new();
+            dump(&file, MEMORY, &[key()], &limits, &mut out).unwrap();
+            assert!(
+                out == b"\"first\"\n" || out == b"\"last\"\n",
+                "{left}: {out:?}"
+            );
+            file.left.set(left);
+            inspect(&file, MEMORY, &detail, &mut out).unwrap();
+            file.left.set(left);
+            map(&file, MEMORY, &mut out).unwrap();
+            file.left.set(left);
+            verify(&file, MEMORY, &mut out, |_| ()).unwrap();
+        }
+    }
+}
