@@ -38,19 +38,26 @@ pub struct Heap {
     pub(crate) collecting: Mutex<Progress>,
 }
 
+/// A heap whose table and objects take less, in bytes, has no huge pages: they would be split and put
+/// together again with each reset.
+const SMALL: u64 = 16 << 20;
+
 impl Backing for Heap {
     fn reserve(&self, addr: u64, len: u64) -> Result<()> {
         memory::check(addr, len)?;
         let offset = self.layout().table + addr;
         let len = len.min(self.layout().file_len - offset);
         let at = self.span.base() as usize + offset as usize;
-        // SAFETY:
-        // - the whole file is mapped at the base, shared and writable, and has its full length; the
-        //   span is within it.
-        unsafe { pages::back(self.file.as_fd(), offset, at, len as usize) }.map_err(|error| {
-            Error::OutOfMemory {
-                why: error.to_string(),
-            }
+        let reserved = if self.layout().heap_end < SMALL {
+            self.file.reserve(offset, len)
+        } else {
+            // SAFETY:
+            // - the whole file is mapped at the base, shared and writable, and has its full length;
+            //   the span is within it.
+            unsafe { pages::back(self.file.as_fd(), offset, at, len as usize) }
+        };
+        reserved.map_err(|error| Error::OutOfMemory {
+            why: error.to_string(),
         })
     }
 }
