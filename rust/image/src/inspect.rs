@@ -213,10 +213,14 @@ fn verify_state(
         }
         Ok(())
     };
-    for entry in entries.iter().filter(|entry| entry.length > 0) {
+    for entry in &entries {
         let mut named = None;
         let mut look = || {
             named = Some(key(storage, entry)?);
+            description(storage, entry)?;
+            if entry.length == 0 {
+                return Ok(());
+            }
             let kept = lists.get(&entry.offset).map_or(&[][..], Vec::as_slice);
             for other in in_order(kept.into()) {
                 check(&other, kept, None, false)?;
