@@ -188,9 +188,10 @@ val memory_map_file :
     @raise Invalid_argument if [pos < 0], [size < -1], or [pos + size] is no file size.
     @raise Failure if [size] is -1 and the file ends before [pos].
     @raise Unix.Unix_error
-      ["fstat"], ["fallocate"] ([ENOSPC]: no space for the added part; [EFBIG], [EPERM]:
-      the file can't be that long), ["mmap"] ([EACCES]: [fd] is not open for it; [ENODEV]:
-      not a thing that can be mapped). *)
+      ["fstat"], ["fallocate"] ([ENOSPC]: no space for the added part; [ENOMEM]: a memory
+      file larger than the machine's memory; [EFBIG], [EPERM]: the file can't be that
+      long), ["mmap"] ([EACCES]: [fd] is not open for it; [ENODEV]: not a thing that can
+      be mapped). *)
 
 val memory_unmap_file : memory -> unit
 (** [memory_unmap_file m] unmaps [m] now, and not when the collector finds it unreachable.

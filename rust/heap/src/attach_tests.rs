@@ -187,3 +187,25 @@ fn a_forked_child_reads_and_must_connect_to_write() {
     assert_eq!(status, 0);
     assert_ne!(heap.get(&key(2)), Ok(0));
 }
+
+// A worker that connected while the master buried its predecessor was refused: its id seemed to be
+// the master's.
+#[test]
+fn an_id_is_waited_for_while_the_master_buries_the_dead() {
+    let (master, fd) = Heap::create(&CONFIG, &Early::new()).unwrap();
+    let owner = &master.span().locals()[1].owner;
+    owner.store(process::me(), Ordering::Release);
+    // SAFETY: the child connects and exits.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let connected = Heap::connect(fd.as_fd(), 1, Some(&master)).is_ok();
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(connected.into()) };
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    owner.store(0, Ordering::Release);
+    let mut status = 0;
+    // SAFETY: our own child.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    assert_eq!(libc::WEXITSTATUS(status), 1);
+}

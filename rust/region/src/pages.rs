@@ -25,7 +25,7 @@ pub const STEP: usize = 2 << 20;
 ///
 /// # Errors
 /// `ENOSPC` where the file system, `EFBIG` where the file or the limit on files cannot
-/// hold it; `EDQUOT`, `EIO`. The file may have been extended then.
+/// hold it, `ENOMEM` where a memory file wants more than the machine has; `EDQUOT`, `EIO`. The file may have been extended then.
 pub fn reserve(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
     let end = check_room(fd, offset, len)?;
     match in_pieces(offset, end, |at, len| sys::allocate_storage(fd, at, len)) {
@@ -36,7 +36,7 @@ pub fn reserve(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
 
 /// The end of `[offset, offset + len)`, if the file may be so long, and the file system has
 /// room for what of it has no storage yet.
-fn check_room(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<u64> {
+pub(crate) fn check_room(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<u64> {
     const OP: &str = "reserve";
     let Some(end) = offset
         .checked_add(len)
@@ -50,11 +50,16 @@ fn check_room(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<u64> {
     // What lies behind the end, and what all the file's storage cannot fill, has none.
     let behind = end.saturating_sub(status.len).min(len);
     let missing = behind.max(len.saturating_sub(status.allocated));
-    // A file system that says it has no room at all may not count (a memfd's does not).
-    let free = sys::free_space(fd).unwrap_or(0);
-    if free != 0 && free < missing {
+    // A file system that says it has no room at all may not count. A memory file's doesn't: it would
+    // take all that the machine has, until the kernel kills somebody.
+    let (free, errno) = match sys::free_space(fd).unwrap_or(0) {
+        0 if sys::is_in_memory(fd) => (sys::all_memory(), libc::ENOMEM),
+        0 => (u64::MAX, libc::ENOSPC),
+        free => (free, libc::ENOSPC),
+    };
+    if free < missing {
         let context = format!("{missing} bytes asked for, {free} free");
-        return Err(Error::new(libc::ENOSPC, OP, context));
+        return Err(Error::new(errno, OP, context));
     }
     Ok(end)
 }
@@ -85,6 +90,7 @@ pub fn extend(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
 /// # Safety
 /// - the span is mapped, shared and writable, and the file is long enough.
 pub unsafe fn back(fd: BorrowedFd<'_>, offset: u64, addr: usize, len: usize) -> Result<()> {
+    check_room(fd, offset, len as u64)?;
     let end = addr.saturating_add(len);
     let mut at = addr;
     while at < end {
@@ -314,6 +320,19 @@ mod tests {
             end.store(true, Ordering::Relaxed);
             assert_eq!(lost, 0);
         });
+    }
+
+    // A memory file has no limit of its own: half of the machine's memory was taken, and then the
+    // process was killed.
+    #[test]
+    fn a_memory_file_gets_no_more_than_the_machine_has() {
+        let file = sys::create_memfd(c"test").unwrap();
+        let error = reserve(file.as_fd(), 0, 1 << 45).unwrap_err();
+        assert_eq!(error.errno, libc::ENOMEM);
+        assert_eq!(sys::status(file.as_fd()).unwrap().allocated, 0);
+        // SAFETY: refused before it looks at the address.
+        let error = unsafe { back(file.as_fd(), 0, STEP, 1 << 45) }.unwrap_err();
+        assert_eq!(error.errno, libc::ENOMEM);
     }
 
     // Trying all of it again after each signal never ended under a fast timer.

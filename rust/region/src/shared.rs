@@ -48,11 +48,8 @@ fn claim_anywhere(len: usize) -> Result<Claim> {
 
 /// Maps the first `len` bytes of a memory file at exactly an address, or anywhere.
 fn map(memfd: Memfd, len: usize, at: Option<usize>, eager: Eager) -> Result<usize> {
-    // Reserving more would take all that there is, and then kill somebody.
-    if len as u64 > sys::all_memory() {
-        let context = format!("{len} bytes are more than the machine has");
-        return Err(Error::new(libc::ENOMEM, "memfd", context));
-    }
+    // Before so many addresses are looked for.
+    pages::check_room(memfd.as_fd(), 0, len as u64)?;
     let claim = match at {
         Some(address) => Claim::at(address, len)?,
         None => claim_anywhere(len)?,
