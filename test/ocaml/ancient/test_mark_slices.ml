@@ -14,18 +14,19 @@ let others_collect_meanwhile () =
     Gc.minor ();
     if during && Atomic.get marking then Atomic.incr collections
   in
-  let value = numbers () in
-  beside collect (fun () ->
-      for _ = 1 to rounds marks 5 do
-        Atomic.set marking true;
-        let marked = Ancient.mark value in
-        Atomic.set marking false;
-        check_numbers marked;
-        Ancient.delete marked
-      done);
-  let collections = Atomic.get collections in
-  if collections <= 3 * rounds marks 5 then
-    Alcotest.failf "only %d collections" collections
+  let value = Array.init 4 (fun _ -> numbers ()) in
+  let count ~size =
+    let value = Array.sub value 0 size in
+    Atomic.set collections 0;
+    Atomic.set marking true;
+    let marked = Ancient.mark value in
+    Atomic.set marking false;
+    let collections = Atomic.get collections in
+    Array.iter check_numbers_in (Ancient.follow marked);
+    Ancient.delete marked;
+    collections
+  in
+  beside collect (fun () -> one_lets_pass_more_than 3 count)
 
 (* Each of these ends the attempts in slices sooner or later: the last is in one piece. *)
 let while_the_other_ends_cycles () =
