@@ -27,6 +27,7 @@ mod source;
 mod space;
 mod tables;
 mod tail;
+pub mod unmarshal;
 pub mod verify;
 mod visited;
 mod word;

@@ -230,6 +230,8 @@ impl Heap {
         Heap {
             span,
             file,
+            // Ids are checked before they are taken.
+            own: &span.locals()[member.worker as usize],
             member,
             log_level,
             range: Range::default(),

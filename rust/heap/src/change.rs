@@ -12,8 +12,10 @@ use crate::insert::insert;
 use crate::lanes;
 use crate::locals::{Local, Reservation};
 use crate::object::{address, ENTITY};
+use crate::prefetch::prefetch;
 use crate::sync::Ordering;
 use crate::table::Hash;
+use core::num::NonZeroU64;
 use core::ops::Range;
 
 impl Heap {
@@ -61,30 +63,41 @@ impl Heap {
         Ok(stored)
     }
 
-    /// [`Heap::add_hash`], if that takes few instructions; else `None`, and nothing was changed.
-    /// Cannot panic.
+    /// [`Heap::add_hash`], if that takes few instructions; else `None`, and doing it again in another
+    /// way does it. Cannot panic. So many of them fit into the processor's window that one add's
+    /// misses overlap the next one's.
     #[inline]
-    pub fn add_quickly(&self, key: Hash, addr: i64) -> Option<u64> {
+    pub fn add_quickly(&self, key: Hash, addr: i64) -> Option<NonZeroU64> {
+        let slot = self.span().table().home(key)?;
+        prefetch(&slot.hash);
         if !self.span().object_at(addr) {
             return None;
         }
-        let (lane, addr) = (lanes::lane(), addr as u64);
-        let own = self.local_if_attached()?.lane(lane?)?;
-        let stored = self.span().table().add_near(key, addr, own.count())?;
+        let addr = addr as u64;
+        let own = self.local_if_attached()?.lane(lanes::lane_if_known()?)?;
         let unpublished = |note: &Reservation| note.own_unpublished(addr).is_some();
-        // SeqCst: as in `added`.
-        if self.collector().marking() || own.notes().iter().any(unpublished) {
-            return self.add_finish(addr, stored);
+        if own.notes().iter().any(unpublished) {
+            return None;
         }
-        Some(stored)
+        let stored = slot.add(key, addr, own.count())?;
+        // SeqCst: as in `added`.
+        if self.collector().marking() {
+            return None;
+        }
+        NonZeroU64::new(stored)
     }
 
-    /// The rest of an add, which is rather seldom: in the end, so that nothing needs to be saved.
-    #[inline(never)]
-    fn add_finish(&self, addr: u64, stored: u64) -> Option<u64> {
-        let local = self.local_if_attached()?;
-        self.added(local, lanes::lane(), addr, stored);
-        Some(stored)
+    /// [`Heap::add_hash`], if it can be done near the key's home, on pages that are there; else
+    /// `None`, and doing it again in another way does it. Cannot panic.
+    pub fn add_near(&self, key: Hash, addr: i64) -> Option<NonZeroU64> {
+        if !self.span().object_at(addr) {
+            return None;
+        }
+        let (local, lane, addr) = (self.local_if_attached()?, lanes::lane(), addr as u64);
+        let table = self.span().table();
+        let stored = table.add_near(key, addr, local.count(lane))?;
+        self.added(local, lane, addr, stored);
+        NonZeroU64::new(stored)
     }
 
     /// After an add: `stored` is what is in the table now, `addr` what was to be added.

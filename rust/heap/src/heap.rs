@@ -31,6 +31,8 @@ pub struct Heap {
     /// Our own descriptor: the program may close the one that it has.
     pub(crate) file: Memfd,
     pub(crate) member: Member,
+    /// What belongs to the worker id in `member`.
+    pub(crate) own: &'static Local,
     pub(crate) log_level: i64,
     /// This process's place in the heap's numbers.
     pub(crate) range: Range,
@@ -109,18 +111,14 @@ impl Heap {
         }
     }
 
-    pub(crate) fn local(&self) -> Result<&Local> {
-        let id = self.worker()?;
-        // Cannot fail: ids are checked when they are taken.
-        let missing = || Error::refused(format!("there is no worker {id}"));
-        self.span.locals().get(id as usize).ok_or_else(missing)
+    pub(crate) fn local(&self) -> Result<&'static Local> {
+        self.attached().map(|()| self.own)
     }
 
     /// [`Heap::local`], without words for an error.
     #[inline]
-    pub(crate) fn local_if_attached(&self) -> Option<&Local> {
-        let id = self.member.worker_if_attached()?;
-        self.span.locals().get(id as usize)
+    pub(crate) fn local_if_attached(&self) -> Option<&'static Local> {
+        self.member.worker_if_attached().map(|_| self.own)
     }
 
     fn free(&self) -> alloc::Free<'_> {

@@ -48,6 +48,12 @@ pub(crate) fn lane() -> Option<usize> {
     }
 }
 
+/// This thread's lane, if it has asked for one before.
+#[inline]
+pub(crate) fn lane_if_known() -> Option<usize> {
+    MINE.try_with(Cell::get).ok().map(usize::from)
+}
+
 /// Takes a lane, if one is left. A thread that finds none asks no more.
 #[cold]
 fn take() -> Option<usize> {

@@ -37,6 +37,7 @@ mod mark;
 mod memory;
 pub mod object;
 mod plan;
+mod prefetch;
 mod process;
 mod progress;
 mod reset;

@@ -16,6 +16,7 @@ use crate::heap::{Heap, MASTER};
 use crate::lanes;
 use crate::layout::MARK_STACK_LEN;
 use crate::object::{address, Colour, Header, ENTITY, STRING};
+use crate::prefetch::prefetch;
 use crate::progress::{Progress, NOWHERE};
 use crate::sync::{AtomicU64, Ordering};
 use crate::walk::hole_end;
@@ -405,18 +406,4 @@ impl<'a, 'p> Marker<'a, 'p> {
         self.stack[at].store(addr, Ordering::Relaxed);
         self.stack_len = at + 1;
     }
-}
-
-/// Has the cache get a word.
-#[inline]
-fn prefetch(word: &AtomicU64) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY:
-    // - a reference; prefetching changes nothing.
-    unsafe {
-        use core::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-        _mm_prefetch(core::ptr::from_ref(word).cast(), _MM_HINT_T0);
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = word;
 }

@@ -20,6 +20,8 @@ use core::ptr;
 pub(crate) struct Span {
     base: *mut u8,
     pub(crate) layout: Layout,
+    /// Made once: a lookup would need more time for making it than for all the rest.
+    table: Table<'static>,
 }
 
 // SAFETY: all access to the mapping is atomic, or by copies of bytes whose writers and
@@ -37,7 +39,25 @@ impl Span {
     /// - the file cannot be shortened.
     /// - info, locals and chunk map have their pages reserved.
     pub(crate) unsafe fn new(base: *mut u8, layout: Layout) -> Span {
-        Span { base, layout }
+        // SAFETY:
+        // - `Layout` gives all three their places and sizes, in the file and aligned for them; the
+        //   mapping stays as long as the process lives. All fields are atomics, but for `fixed`,
+        //   which nobody writes after init.
+        // - slots in pages that aren't reserved are not touched: `Chunks` sees to that.
+        let table = unsafe {
+            let at = |offset: u64| base.add(offset as usize);
+            let bits = at(layout.chunk_map).cast::<AtomicU64>();
+            let bits = core::slice::from_raw_parts(bits, layout.chunk_words as usize);
+            let slots = at(layout.table).cast::<Slot>();
+            let slots = core::slice::from_raw_parts(slots, layout.slots() as usize);
+            let info = &*base.cast::<Info>();
+            Table::new(slots, Chunks::new(bits, layout.chunk_pow), &info.probe)
+        };
+        Span {
+            base,
+            layout,
+            table,
+        }
     }
 
     /// Where the file is mapped.
@@ -62,32 +82,18 @@ impl Span {
     }
 
     /// What belongs to each process, by worker id.
-    pub(crate) fn locals(&self) -> &[Local] {
+    pub(crate) fn locals(&self) -> &'static [Local] {
         let len = self.layout.workers as usize + 1;
         // SAFETY:
         // - `Layout` gives them this place and size; all fields are atomics or unused.
+        // - the mapping stays as long as the process lives.
         unsafe { core::slice::from_raw_parts(self.at(self.layout.locals), len) }
     }
 
     /// The table.
-    pub(crate) fn table(&self) -> Table<'_> {
-        let Layout {
-            chunk_map,
-            chunk_words,
-            chunk_pow,
-            table,
-            ..
-        } = self.layout;
-        // SAFETY:
-        // - `Layout` gives both their places and sizes; all fields are atomics.
-        // - slots in pages that aren't reserved are not touched: `Chunks` sees to that.
-        let (bits, slots): (&[AtomicU64], &[Slot]) = unsafe {
-            (
-                core::slice::from_raw_parts(self.at(chunk_map), chunk_words as usize),
-                core::slice::from_raw_parts(self.at(table), self.layout.slots() as usize),
-            )
-        };
-        Table::new(slots, Chunks::new(bits, chunk_pow), &self.info().probe)
+    #[inline]
+    pub(crate) fn table(&self) -> &Table<'static> {
+        &self.table
     }
 
     /// The first address above what may be read: pages are reserved below it.

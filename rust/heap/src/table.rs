@@ -38,7 +38,7 @@ impl Slot {
     /// Stores `addr` here if the slot is `key`'s, or nobody's, and has none; what is stored
     /// afterwards. `None` if the slot is another key's.
     #[inline]
-    fn add(&self, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
+    pub(crate) fn add(&self, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
         // Relaxed: as in `find`.
         let mut hash = self.hash.load(Ordering::Relaxed);
         let mut took_hash = false;
@@ -137,26 +137,29 @@ impl<'a> Table<'a> {
     /// The slot that has `key`'s hash.
     #[inline]
     fn find(&self, key: Hash) -> Option<&'a Slot> {
-        let home = key.0 as usize & self.mask();
-        if !self.chunks.ready(home) {
-            return None;
-        }
-        let slot = self.slots.get(home)?;
+        let slot = self.home(key)?;
         // Relaxed: a hash never changes once it is set, and says nothing about the
         // address, which is loaded with Acquire.
         match slot.hash.load(Ordering::Relaxed) {
             0 => None,
             hash if hash == key.0 => Some(slot),
-            _ => self.find_away(key, home),
+            _ => self.find_away(key),
         }
     }
 
-    /// The slot that has `key`'s hash, if it isn't its `home`. Apart, so that what usually happens
+    /// The slot where `key` is looked for first, if it has memory behind it.
+    #[inline]
+    pub(crate) fn home(&self, key: Hash) -> Option<&'a Slot> {
+        let home = key.0 as usize & self.mask();
+        self.slots.get(home).filter(|_| self.chunks.ready(home))
+    }
+
+    /// The slot that has `key`'s hash, if it isn't its home. Apart, so that what usually happens
     /// saves no registers.
     #[inline(never)]
-    fn find_away(&self, key: Hash, home: usize) -> Option<&'a Slot> {
+    fn find_away(&self, key: Hash) -> Option<&'a Slot> {
         let mask = self.mask();
-        let mut at = home;
+        let mut at = key.0 as usize & mask;
         for distance in 1..=mask {
             if distance > NEAR && distance > self.furthest() {
                 return None;
@@ -230,24 +233,12 @@ impl<'a> Table<'a> {
     }
 
     /// [`Table::add`], if it can be done near the key's home, on pages that are there; else `None`,
-    /// and nothing was changed. Few instructions, none of which can panic: so many fit into the
-    /// processor's window that one add's misses overlap the next one's.
-    #[inline]
+    /// and nothing was changed.
     pub fn add_near(&self, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
+        self.home(key)?;
         let home = key.0 as usize & self.mask();
-        if !self.chunks.ready(home) {
-            return None;
-        }
-        let slot = self.slots.get(home)?;
-        slot.add(key, addr, count)
-            .or_else(|| self.add_beside(home, key, addr, count))
-    }
-
-    /// [`Table::add_near`], where `home` is another key's. Apart, as `find_away` is.
-    #[inline(never)]
-    fn add_beside(&self, home: usize, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
-        for at in home + 1..=home + NEAR {
-            if self.chunks.begins_at(at) {
+        for at in home..=home + NEAR {
+            if at > home && self.chunks.begins_at(at) {
                 return None;
             }
             let stored = self.slots.get(at)?.add(key, addr, count);

@@ -113,3 +113,5 @@ let property ?(count = 200) name values holds =
       let cell = QCheck.Test.make_cell ~name ~count values holds in
       try QCheck.Test.check_cell_exn ~rand:(Random.State.make [| seed |]) cell
       with e -> Alcotest.failf "QCHECK_SEED=%d: %s" seed (Printexc.to_string e))
+
+module Random_graph = Random_graph

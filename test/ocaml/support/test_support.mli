@@ -73,3 +73,5 @@ val property :
 (** [property name values holds] is the test case that [holds] is true of [count] (default
     200) random [values]. The seed is new in each run, or [QCHECK_SEED]; a failure prints
     it. *)
+
+module Random_graph = Random_graph

@@ -2,12 +2,15 @@
 
 use super::table::addr_value;
 use super::{exception, heap, heap_unless_cancelled, Anything};
+use crate::ops_page::Builtin;
 use crate::raise::{settle, Exn};
 use crate::value::raw;
+use hh_graph::header::tag;
+use hh_graph::unmarshal;
 use hh_heap::codec::Compression;
 use hh_heap::{compress, Buffers, Heap};
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
-use ocaml_sys::Value;
+use ocaml_sys::{caml_alloc_small, Value};
 use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 
@@ -22,6 +25,7 @@ extern "C" {
     /// Unmarshals `len` bytes. Raises if they are no marshalled value, and, when all is read, what
     /// a signal's handler or a finaliser raises.
     fn caml_input_value_from_block(bytes: *const c_char, len: isize) -> Value;
+    fn caml_atom(tag: u8) -> Value;
 }
 
 /// Bytes of `malloc`, freed with this.
@@ -118,7 +122,42 @@ fn hh_deserialize(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<Anythin
     // - a marshalled value of that length, in this thread's buffer, which nobody else uses before
     //   the reader is done with it: it runs handlers and finalisers last of all.
     // - it may raise: nothing here has a destructor.
-    unsafe { OCaml::new(cr, caml_input_value_from_block(bytes, len)) }
+    unsafe {
+        let small = small(std::slice::from_raw_parts(bytes.cast(), len as usize));
+        OCaml::new(
+            cr,
+            small.unwrap_or_else(|| caml_input_value_from_block(bytes, len)),
+        )
+    }
+}
+
+/// The value in `bytes`, made in the minor heap, if it is a small one of plain blocks. Allocates.
+///
+/// # Safety
+/// - The runtime's lock is held, and `bytes` isn't in the heap.
+unsafe fn small(bytes: &[u8]) -> Option<Value> {
+    let words = unmarshal::words(bytes)?;
+    // SAFETY: a block of so many words may be young; making it may collect, of which `bytes` know
+    // nothing. What is in it is written before anything else happens.
+    unsafe {
+        let root = caml_alloc_small(words - 1, tag::STRING);
+        let first = (root as *mut usize).sub(1);
+        let whole = first.read();
+        let world = unmarshal::World {
+            base: first as usize,
+            atom: caml_atom(0) as usize,
+            int64: Builtin::Int64.own(),
+            int32: Builtin::Int32.own(),
+            nativeint: Builtin::Nativeint.own(),
+        };
+        let out = std::slice::from_raw_parts_mut(first, words);
+        let read = unmarshal::read(bytes, &world, out);
+        if read.is_none() {
+            // A string as before: whatever is in it.
+            first.write(whole);
+        }
+        read.map(|()| root)
+    }
 }
 
 /// Decompresses a stored value into this thread's buffer; where it is, until the next.

@@ -7,6 +7,7 @@
 
 use super::{can_stop, exception, heap, heap_unless_cancelled, try_heap, unraised};
 use crate::raise::{boundary, settle, Exn};
+use core::num::NonZeroU64;
 use hh_heap::table::Hash;
 use hh_heap::Heap;
 use ocaml_interop::{OCaml, OCamlInt, OCamlRuntime};
@@ -112,15 +113,17 @@ extern "C" fn hh_find_byte(hash: Value) -> Value {
 /// Stores an address under a key unless there is one; which it is afterwards. `None` if raising
 /// must tell, having changed nothing that doing it again would not.
 #[inline]
-fn added(hash: Value, addr: i64) -> Option<u64> {
+fn added(hash: Value, addr: i64) -> Option<NonZeroU64> {
     let (heap, key) = ready(hash)?;
     heap.add_quickly(key, addr)
         .or_else(|| add_fully(heap, key, addr))
 }
 
+/// [`added`], apart from it: so that what usually happens saves no registers.
 #[inline(never)]
-fn add_fully(heap: &Heap, key: Hash, addr: i64) -> Option<u64> {
-    unraised(None, || heap.add_hash(key, addr).ok())
+fn add_fully(heap: &Heap, key: Hash, addr: i64) -> Option<NonZeroU64> {
+    let stored = || heap.add_hash(key, addr).ok().and_then(NonZeroU64::new);
+    heap.add_near(key, addr).or_else(|| unraised(None, stored))
 }
 
 /// `external hh_add : hash -> 'k addr -> 'k addr = "hh_add"`
@@ -132,7 +135,7 @@ fn add_fully(heap: &Heap, key: Hash, addr: i64) -> Option<u64> {
 extern "C" fn hh_add(hash: Value, addr: Value) -> Value {
     // SAFETY: declared an int.
     let addr = unsafe { ocaml_sys::int_val(addr) as i64 };
-    let stored = added(hash, addr).unwrap_or_else(|| add_or_raise(hash, addr));
+    let stored = added(hash, addr).map_or_else(|| add_or_raise(hash, addr), NonZeroU64::get);
     int_value(stored as i64)
 }
 
@@ -149,7 +152,7 @@ fn add_or_raise(hash: Value, addr: i64) -> u64 {
 /// [`hh_add`]; negative, and nothing was changed, where that may raise.
 #[no_mangle]
 extern "C" fn hh_put(hash: Value, addr: i64) -> i64 {
-    added(hash, addr).map_or(-1, |stored| stored as i64)
+    added(hash, addr).map_or(-1, |stored| stored.get() as i64)
 }
 
 /// Bytecode's [`hh_put`].
