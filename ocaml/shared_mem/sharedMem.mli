@@ -7,12 +7,7 @@
     {[
       module Ages =
         SharedMem.SerializedHeap
-          (struct
-            type t = string
-
-            let to_string s = s
-            let compare = compare
-          end)
+          (SharedMem.StringKey)
           (struct
             type t = int
 
@@ -283,6 +278,10 @@ module type Key = sig
   val compare : t -> t -> int
   (** A total order, for [KeySet]. *)
 end
+
+module StringKey : Key with type t = string
+(** Strings as keys; numbers have the standard library's [Int]. An addition to the
+    original. *)
 
 module type Value = sig
   type t

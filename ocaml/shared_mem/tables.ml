@@ -11,6 +11,12 @@ module type Key = sig
   val compare : t -> t -> int
 end
 
+module StringKey = struct
+  include String
+
+  let to_string = Fun.id
+end
+
 module type Value = sig
   type t
 

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# walk_all.sh WALK: follows each page that has commands, with the library as dune would install it.
+set -uo pipefail
+walk=$(readlink -f "$1") failed=0
+for page in *.mld; do
+  grep -qx '{@console\[' "$page" || continue
+  folder=$(mktemp -d "${TMPDIR:-/tmp}/walk.XXXXXX")
+  if bash "$walk" "$page" "$folder"; then echo "ok - docs/$page, followed"; else
+    echo "not ok - docs/$page, followed"
+    failed=1
+  fi
+  rm -rf "$folder"
+done
+exit "$failed"
