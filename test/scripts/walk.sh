@@ -61,7 +61,7 @@ while IFS= read -r line; do
       if [[ $line =~ ^\{@[a-z]+\ file=([^,\[]+)\[$ ]]; then
         file=$(basename "${BASH_REMATCH[1]}" .in)
         : >"$file"
-        block=file
+        block="file"
       elif [[ $line == '{@console[' ]]; then
         block=console
       fi
