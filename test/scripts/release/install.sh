@@ -78,6 +78,15 @@ tool() {
       "$prefix/share/fish/vendor_completions.d/hh-shared.fish"
 }
 
+tutorials() { # as their readers type them
+  local page folder
+  for page in "$here"/../../../docs/*.mld; do
+    grep -qx '{@console\[' "$page" || continue
+    folder=$(mktemp -d "$tmp/walk.XXXXXX")
+    PATH=$prefix/bin:$PATH bash "$here/../walk.sh" "$page" "$folder" || return 1
+  done
+}
+
 vendored() { # the sources in another dune project
   mkdir "$tmp/vendored"
   tar -xjf "$tarball" -C "$tmp/vendored"
@@ -102,6 +111,7 @@ ok "a program with the primitives of Flow's names does" "$built/flow.exe"
 ok "the toplevel" toplevel
 ok "a plugin" dynlink
 ok "the tool" tool
+ok "the tutorials" tutorials
 ok "the sources in another project" vendored
 ok "opam remove" opam remove --switch=test hh_shared
 left=$(find "$prefix/lib" "$prefix/bin" "$prefix/man" "$prefix/share" -iname '*hh[-_]shared*' 2>/dev/null || true)
