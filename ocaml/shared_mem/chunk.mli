@@ -70,6 +70,7 @@ val prepare_all : ('a -> 'b prep) -> 'a array -> 'b array prep
 val prepare_iter : ('a -> unit prep) -> 'a array -> unit prep
 (** [prepare_iter f xs] is {!prepare_all}, without the array. *)
 
+(** [let+ a = p and+ b = q in e] is [p], and then [q], with [e] of what they tell. *)
 module Prepare_syntax : sig
   val ( let+ ) : 'a prep -> ('a -> 'b) -> 'b prep
   (** {!prepare_map}. *)

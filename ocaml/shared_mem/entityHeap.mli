@@ -7,9 +7,13 @@
 (** What such a table does. Its functions raise what those of {!SharedMem.Heap} do. *)
 module type S = sig
   type key
+  (** The type for keys. *)
+
   type value
+  (** The type for values. *)
 
   module KeySet : Set.S with type elt = key
+  (** Sets of keys, for {!remove_batch}. *)
 
   val add : key -> value -> unit
   (** [add k v] makes [v] the latest value of [k], in the running transaction. Of several
@@ -37,5 +41,7 @@ module type S = sig
       value, or a latest one no more. *)
 end
 
+(** A table. As with {!SharedMem.SerializedHeap}, all processes must make theirs in the
+    same order. *)
 module Make (Key : Tables.Key) (Value : Tables.Value) :
   S with type key = Key.t and type value = Value.t and module KeySet = Set.Make(Key)

@@ -10,7 +10,8 @@
     program's word for it:
 
     {[
-      let get_name : person addr -> [ `string ] addr = get_field person 0
+      let get_name : person SharedMem.addr -> [ `string ] SharedMem.addr =
+        get_field person 0
     ]} *)
 
 val get_field : 'k Kind.scanned -> int -> 'k Words.addr -> _ Words.addr

@@ -14,6 +14,7 @@
     as the object is reachable: see {!SharedMem.collect_slice}. *)
 
 module Kind = Kind
+(** Kinds of objects. *)
 
 (** {1 Chunks} *)
 

@@ -269,8 +269,10 @@ val load_heap : Unix.file_descr -> unit
 val serialized_tag_val : int
 (** [serialized_tag_val] is the tag of the objects that {!SerializedHeap} stores. *)
 
+(** What a table needs to know of its keys. *)
 module type Key = sig
   type t
+  (** The type for keys. *)
 
   val to_string : t -> string
   (** [to_string k] tells [k] from all other keys of the table. *)
@@ -283,15 +285,19 @@ module StringKey : Key with type t = string
 (** Strings as keys; numbers have the standard library's [Int]. An addition to the
     original. *)
 
+(** What a table needs to know of its values. *)
 module type Value = sig
   type t
+  (** The type for values: what [Marshal] can write. *)
 
   val description : string
   (** What the values are, in a word or two. *)
 end
 
+(** What a table of addresses needs to know of its values. *)
 module type AddrValue = sig
   type t
+  (** The phantom of the addresses that are stored: which kind of objects they are of. *)
 end
 
 (** The part of the table that holds keys of one kind, and addresses.
@@ -301,6 +307,7 @@ end
     level: a segment's number is part of its keys. *)
 module HashtblSegment (Key : Key) : sig
   type hash = string
+  (** The type for hashes, of 16 bytes; the first 8 tell keys apart. *)
 
   val hash_of_key : Key.t -> hash
   (** [hash_of_key k] is the MD5 digest of the segment's number and [k]. *)
@@ -331,12 +338,18 @@ end
 (** Tables, as their users see them. *)
 module type Heap = sig
   type key
+  (** The type for keys. *)
+
   type value
+  (** The type for values. *)
 
   module KeySet : Set.S with type elt = key
+  (** Sets of keys, for {!remove_batch}. *)
 
   val add : key -> value -> unit
-  (** [add k v] stores [v] under [k], unless there is a value already.
+  (** [add k v] stores [v] under [k], unless there is a value already. In a table of
+      values, [v] is serialised and stored in any case, and then a collection frees it:
+      where there likely is a value, ask {!mem} first.
 
       @raise Hash_table_full if there is no slot for [k].
       @raise Heap_full if there is no room for [v].
@@ -345,7 +358,11 @@ module type Heap = sig
         if [v] contains a function or another thing without an outside form. *)
 
   val get : key -> value option
-  (** [get k] is the value stored under [k]: all of it, or nothing. *)
+  (** [get k] is the value stored under [k]: all of it, or nothing. It is the caller's
+      own, to keep and to change. Costs the time of decoding it.
+
+      @raise Invalid_header if some process wrote over the value: its checksum tells.
+      @raise Out_of_shared_memory if there is no memory to decode it. *)
 
   val remove : key -> unit
   (** [remove k] takes away what is stored under [k], if anything is. The master's; the
@@ -354,7 +371,7 @@ module type Heap = sig
       @raise Invalid_argument in a worker. *)
 
   val remove_batch : KeySet.t -> unit
-  (** [remove_batch ks] is {!remove} for each of [ks]. *)
+  (** [remove_batch ks] is {!remove} for each of [ks]; raises as that. *)
 
   val mem : key -> bool
   (** [mem k] is [true] iff a value is stored under [k]. *)
@@ -375,6 +392,7 @@ type compression = Words.compression =
 (** The choice of a compression. *)
 module type Compression = sig
   val compression : compression
+  (** How values are compressed that are added. *)
 end
 
 (** A {!SerializedHeap} with another compression. An addition to the original. *)
@@ -396,8 +414,13 @@ end
 (** {1 Objects, entities, cancellation} *)
 
 module NewAPI = NewAPI
+(** Objects of a program's own kinds, entities and sorted sets. *)
+
 module EntityHeap = EntityHeap
+(** Tables in which each key has a committed and a latest value. *)
+
 module WorkerCancel = WorkerCancel
+(** Asking workers to stop. *)
 
 (** {1 Numbers} *)
 

@@ -10,18 +10,33 @@ type +'k addr [@@immediate]
     @canonical SharedMem.addr *)
 
 external to_int : _ addr -> int = "%identity"
+(** The number that an address is: bytes from the table's start. *)
+
 external of_int : int -> _ addr = "%identity"
+(** The address that a number is, whatever is there. *)
+
 val null : _ addr
+(** No object's address. *)
+
+(** {1 Exceptions}
+
+    {!SharedMem} documents them. The primitives know them by their registered names. *)
 
 exception Out_of_shared_memory
 exception Hash_table_full
 exception Heap_full
+
 exception Failed_memfd_init of Unix.error
+(** The system refuses the memory file; [SharedMem.init] turns it into [Error ()]. *)
+
 exception Invalid_address of int * int64
 exception Invalid_header of int * int64
 
 external heap_size : unit -> int = "hh_used_heap_size"
+(** As [SharedMem.heap_size]. *)
+
 external heap_capacity : unit -> int = "hh_heap_capacity"
+(** As [SharedMem.heap_capacity]. *)
 
 (** {1 Words} *)
 
@@ -52,9 +67,10 @@ external header : _ addr -> int = "hh_object"
     @raise Invalid_header if no object begins there. *)
 
 val tag_of : int -> int
+(** The tag that a header tells. *)
 
 val size_of : int -> int
-(** Tag, and size in words, that a header tells; the size not of a serialised object. *)
+(** The size in words that a header tells; not of a serialised object. *)
 
 val make_header : tag:int -> size:int -> int64
 (** The header of a new object that isn't serialised. *)

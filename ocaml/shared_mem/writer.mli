@@ -6,11 +6,15 @@ type chunk
 
     @canonical SharedMem.NewAPI.chunk *)
 
+(** {1 As {!Chunk} has them} *)
+
 type size = int
 type 'a prep = size * (chunk -> 'a)
 
 val alloc : 'a prep -> 'a
 val header_size : size
+
+(** {1 For this library's own objects} *)
 
 val begin_object : chunk -> tag:int -> size:int -> int
 (** Writes a header; its address. *)
@@ -26,6 +30,8 @@ val write_whole : chunk -> string -> int
 
 val check_object : _ Words.addr -> unit
 (** Raises unless an object begins there, or the address is null. *)
+
+(** {1 As {!Chunk} has them} *)
 
 val write_addr : chunk -> _ Words.addr -> unit
 val write_addr_opt : chunk -> _ Words.addr option -> unit

@@ -1,0 +1,1 @@
+let () = Sys.chdir (Filename.temp_dir "interfaces" "")
