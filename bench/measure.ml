@@ -1,36 +1,43 @@
-type contender =
-  | Contender : {
-      name : string;
-      prepare : unit -> unit;
-      run : unit -> 'a;
-      after : 'a -> unit;
-    }
-      -> contender
+type contender = { title : string; once : unit -> float }
+type figure = { name : string; seconds : float array }
 
-let contender name ?(prepare = ignore) ?(after = ignore) run =
-  Contender { name; prepare; run; after }
+let reported title once = { title; once }
 
-let time (Contender c) =
-  c.prepare ();
-  let start = Unix.gettimeofday () in
-  let result = Sys.opaque_identity (c.run ()) in
-  let seconds = Unix.gettimeofday () -. start in
-  c.after result;
-  seconds
+let contender title ?(prepare = ignore) ?(after = ignore) run =
+  let once () =
+    prepare ();
+    let start = Unix.gettimeofday () in
+    let result = Sys.opaque_identity (run ()) in
+    let seconds = Unix.gettimeofday () -. start in
+    after result;
+    seconds
+  in
+  { title; once }
 
-let median times =
-  let sorted = List.sort Float.compare times in
-  List.nth sorted (List.length sorted / 2)
+let quick =
+  match Sys.getenv_opt "QUICK" with None | Some ("" | "0") -> false | Some _ -> true
 
-let rounds = 7
+let default_rounds = if quick then 7 else 11
 
-let medians contenders =
-  let round () = List.map time contenders in
-  ignore (round ());
-  let times = List.init rounds (fun _ -> round ()) in
-  List.mapi
-    (fun i (Contender c) ->
-      (c.name, median (List.map (fun round -> List.nth round i) times)))
-    contenders
+let race ?(rounds = default_rounds) ?(warm = true) ?(per = 1) contenders =
+  let turn c =
+    if warm then ignore (c.once ());
+    c.once () /. float per
+  in
+  if not warm then List.iter (fun c -> ignore (c.once ())) contenders;
+  let turns = List.init rounds (fun _ -> List.map turn contenders) in
+  let figure i c =
+    let seconds = List.map (fun turn -> List.nth turn i) turns in
+    { name = c.title; seconds = Array.of_list seconds }
+  in
+  List.mapi figure contenders
 
-let per n seconds = Printf.sprintf "%.1f ns" (seconds *. 1e9 /. float n)
+let sorted times =
+  let times = Array.copy times in
+  Array.sort Float.compare times;
+  times
+
+let median times = (sorted times).(Array.length times / 2)
+let minimum = Array.fold_left Float.min infinity
+let maximum = Array.fold_left Float.max neg_infinity
+let ratios ~base figure = Array.map2 ( /. ) base.seconds figure.seconds

@@ -1,8 +1,8 @@
 (** Times of several contenders, taken in turns.
 
-    A machine's speed drifts within seconds, and who runs first meets colder caches; so
-    all contenders run once, then all again, and what is compared are the medians of one
-    such run. *)
+    A machine's speed drifts within seconds, and who runs first meets colder caches. So in
+    every round all contenders run, each of them twice: once to have the caches filled
+    with what is its own, and once on the clock. Ratios are of times of the same round. *)
 
 type contender
 
@@ -11,12 +11,30 @@ val contender :
 (** [contender name ~prepare ~after f] is timed by running [f] alone: [prepare] runs
     before and [after], with [f]'s result, after it, off the clock. *)
 
-val rounds : int
-(** How many rounds count. *)
+val reported : string -> (unit -> float) -> contender
+(** [reported name f] is a contender that takes its time itself: [f ()], in seconds. *)
 
-val medians : contender list -> (string * float) list
-(** [medians contenders] are the median seconds of each contender over {!rounds} rounds,
-    after one that doesn't count. *)
+type figure = {
+  name : string;
+  seconds : float array;  (** For one item, round by round. *)
+}
+(** What came out for a contender. *)
 
-val per : int -> float -> string
-(** [per n seconds] is the time for one of [n], such as ["23.1 ns"]. *)
+val quick : bool
+(** Whether the environment's [QUICK] asks for a run of a minute. *)
+
+val default_rounds : int
+(** 11, and 7 if {!quick}. *)
+
+val race : ?rounds:int -> ?warm:bool -> ?per:int -> contender list -> figure list
+(** [race contenders] are their figures, in order, each divided by [per] (1 by default),
+    the number of items that a contender works on. [rounds] is {!default_rounds} by
+    default. With [~warm:false] nobody runs off the clock, but once, before the first
+    round: for contenders that take seconds, or that meet fresh memory each time. *)
+
+val median : float array -> float
+val minimum : float array -> float
+val maximum : float array -> float
+
+val ratios : base:figure -> figure -> float array
+(** [ratios ~base f] is how many times faster than [base] [f] was, round by round. *)

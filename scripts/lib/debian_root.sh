@@ -22,6 +22,9 @@ extras=(
 )
 
 choose_root() {
+  local -a more
+  read -ra more <<<"${HH_SHARED_PACKAGES:-}"
+  extras+=("${more[@]}")
   suite=${HH_SHARED_SUITE:-trixie}
   root=${HH_SHARED_ROOT:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/hh_shared/debian-$suite}
   root=$(realpath -m "$root")

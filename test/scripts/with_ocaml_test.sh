@@ -192,6 +192,12 @@ test_set_up() {
   ok 'a package more: added, no new root' eval '[[ $status == 0 && $(took debootstrap) == 1 && $(took apt-get.install) == 2 ]]'
   run true
   ok '… once, and what others added stays known' eval '[[ $(took apt-get.install) == 2 ]] && grep -qx extra "$host/root/etc/hh_shared-root"'
+  run HH_SHARED_PACKAGES='opam nothing-of-the-kind' true
+  run HH_SHARED_PACKAGES='opam nothing-of-the-kind' true
+  ok 'packages asked for: added once, those that the suite has' \
+    eval '[[ $status == 0 && $(took apt-get.install) == 3 ]] && grep -qx nothing-of-the-kind "$host/root/etc/hh_shared-root"'
+  run true
+  ok '… and who does not ask adds nothing' is "$(took apt-get.install)" 3
   run HH_SHARED_SUITE=testing true
   ok 'another suite is not put over a finished root' eval '[[ $status == 1 && $(took debootstrap) == 1 ]]'
   echo unfinished >"$host/root/etc/hh_shared-root"

@@ -1,5 +1,6 @@
 //! How long `relocate` takes, as a multiple of memcpy of the same bytes: medians of runs that
-//! take turns. Part of `make bench`; `RUNS=n` sets how many turns.
+//! take turns. Part of `make bench`, for which `--raw` prints name, bytes and all times in seconds,
+//! between tabs; `RUNS=n` sets how many turns.
 
 use graph_tests::shapes;
 use hh_graph::relocate;
@@ -8,10 +9,13 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let runs = std::env::var("RUNS").map_or(21, |text| text.parse().expect("RUNS is a number"));
-    println!(
-        "{:34} {:>8} {:>10} {:>10} {:>9}",
-        "", "MB", "memcpy ms", "ms", "x memcpy"
-    );
+    let raw = std::env::args().any(|argument| argument == "--raw");
+    if !raw {
+        println!(
+            "{:34} {:>8} {:>10} {:>10} {:>9}",
+            "", "MB", "memcpy ms", "ms", "x memcpy"
+        );
+    }
     for (name, build) in shapes::ALL {
         let copy = build();
         let (mut words, mut bitmap) = (copy.words, copy.bitmap);
@@ -31,6 +35,11 @@ fn main() {
             moving.push(time(|| relocate(black_box(&mut words), &bits, from, delta)));
             at = at.wrapping_add(delta);
         }
+        if raw {
+            let bytes = words.len() * 8;
+            println!("{name}\t{bytes}\t{}\t{}", list(&copying), list(&moving));
+            continue;
+        }
         let (copying, moving) = (median(copying), median(moving));
         println!(
             "{:34} {:8.1} {:10.2} {:10.2} {:9.2}",
@@ -47,6 +56,11 @@ fn time(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
+}
+
+fn list(times: &[Duration]) -> String {
+    let seconds = |time: &Duration| format!("{:.9}", time.as_secs_f64());
+    times.iter().map(seconds).collect::<Vec<_>>().join(" ")
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {

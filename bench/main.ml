@@ -1,0 +1,99 @@
+(* The benches: each topic in a process of its own, so that no heap is another's.
+
+     main.exe FOLDER [TOPIC…]      results.json, tables.md and what is drawn from, in FOLDER
+     main.exe --redraw FOLDER      what is drawn from, again, from what the last run kept
+
+   The environment's QUICK asks for a run of a minute. *)
+
+let topics =
+  [
+    ("handing", Handing.run);
+    ("opening", Opening.run);
+    ("marking", Marking.run);
+    ("copying", Copying.run);
+    ("walking", Walking.run);
+    ("waits", Waits.run);
+    ("relocating", Relocating.run);
+    ("lookups", Lookups.run);
+    ("values", Values.run);
+    ("filling", Filling.run);
+    ("collecting", Collecting.run);
+    ("regions", Regions.run);
+  ]
+
+let topic_option = "--topic"
+
+(* The first touch ever of a page of a virtual machine's memory is very slow: its host gives the
+   memory only then. A child touches more than a topic takes, and gives it back. *)
+let touch_memory () =
+  let available line =
+    Scanf.sscanf_opt line "MemAvailable: %d kB" (fun kilobytes -> kilobytes * 1024)
+  in
+  let lines = In_channel.with_open_bin "/proc/meminfo" In_channel.input_lines in
+  let bytes = Option.value (List.find_map available lines) ~default:(1 lsl 30) in
+  let most = if Measure.quick then 2 lsl 30 else 8 lsl 30 in
+  Scratch.in_child (fun () ->
+      ignore (Sys.opaque_identity (Scratch.buffer (min most (bytes / 2)))))
+
+let run_topic name results =
+  let argv = [| Sys.executable_name; topic_option; name; results |] in
+  let child = Unix.create_process argv.(0) argv Unix.stdin Unix.stdout Unix.stderr in
+  match Unix.waitpid [] child with
+  | _, WEXITED 0 -> Results.load results
+  | _ -> failwith ("the topic " ^ name ^ " failed")
+
+let machine () =
+  let line program arguments =
+    let argv = Array.of_list (program :: arguments) in
+    let channel = Unix.open_process_args_in program argv in
+    let line = Option.value (In_channel.input_line channel) ~default:"" in
+    ignore (Unix.close_process_in channel);
+    line
+  in
+  let model line =
+    match String.index_opt line ':' with
+    | Some colon when String.starts_with ~prefix:"model name" line ->
+        Some (String.trim (String.sub line (colon + 1) (String.length line - colon - 1)))
+    | _ -> None
+  in
+  let cpu = In_channel.with_open_bin "/proc/cpuinfo" In_channel.input_lines in
+  [
+    ("date", line "date" [ "-u"; "+%Y-%m-%d %H:%M" ]);
+    ("processor", Option.value (List.find_map model cpu) ~default:"unknown");
+    ("processors", string_of_int (Domain.recommended_domain_count ()));
+    ("system", line "uname" [ "-sr" ]);
+    ("ocaml", Sys.ocaml_version);
+    ("quick", string_of_bool Measure.quick);
+  ]
+
+let kept folder = Filename.concat folder "results.bin"
+
+let all folder names =
+  let machine = machine () in
+  List.iter (fun (k, v) -> Printf.printf "%s: %s\n" k v) machine;
+  Printf.printf "%!";
+  let wanted (name, _) = names = [] || List.mem name names in
+  let results = Filename.concat folder "topic.results" in
+  touch_memory ();
+  List.iter (fun (name, _) -> run_topic name results) (List.filter wanted topics);
+  Sys.remove results;
+  Results.save (kept folder);
+  Results.write_json ~machine (Filename.concat folder "results.json");
+  Results.write_markdown (Filename.concat folder "tables.md");
+  Plots.write folder
+
+let () =
+  match Array.to_list Sys.argv with
+  | [ _; option; name; results ] when option = topic_option ->
+      (List.assoc name topics) ();
+      Results.save results
+  | [ _; option; what; folder; i ] when option = Opening.child ->
+      Opening.in_child what folder (int_of_string i)
+  | [ _; "--redraw"; folder ] ->
+      Results.load (kept folder);
+      Results.write_markdown (Filename.concat folder "tables.md");
+      Plots.write folder
+  | _ :: folder :: names -> all folder names
+  | _ ->
+      prerr_endline "main FOLDER [TOPIC…]";
+      exit 2
