@@ -40,7 +40,7 @@ let run_topic name results =
   let child = Unix.create_process argv.(0) argv Unix.stdin Unix.stdout Unix.stderr in
   match Unix.waitpid [] child with
   | _, WEXITED 0 -> Results.load results
-  | _ -> failwith ("the topic " ^ name ^ " failed")
+  | _ -> Results.left_out name "it failed"
 
 let machine () =
   let line program arguments =
@@ -66,6 +66,7 @@ let machine () =
     ("quick", string_of_bool Measure.quick);
   ]
 
+(* After each topic, so that one that is interrupted loses nothing but its own. *)
 let kept folder = Filename.concat folder "results.bin"
 
 let all folder names =
@@ -74,10 +75,13 @@ let all folder names =
   Printf.printf "%!";
   let wanted (name, _) = names = [] || List.mem name names in
   let results = Filename.concat folder "topic.results" in
+  let run (name, _) =
+    run_topic name results;
+    Results.save (kept folder)
+  in
   touch_memory ();
-  List.iter (fun (name, _) -> run_topic name results) (List.filter wanted topics);
-  Sys.remove results;
-  Results.save (kept folder);
+  List.iter run (List.filter wanted topics);
+  if Sys.file_exists results then Sys.remove results;
   Results.write_json ~machine (Filename.concat folder "results.json");
   Results.write_markdown (Filename.concat folder "tables.md");
   Plots.write folder
