@@ -9,7 +9,7 @@ if ! command -v shellcheck >/dev/null; then
 fi
 
 status=0
-for script in .ci/run scripts/* scripts/lib/* test/scripts/* test/scripts/release/*.sh; do
+for script in .ci/run scripts/* scripts/lib/* test/scripts/* test/scripts/{release,with_ocaml}/*.sh; do
   [ -f "$script" ] || continue
   # With -x, so that what a script sources is known.
   if shellcheck -x "$script"; then

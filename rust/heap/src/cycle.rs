@@ -164,5 +164,5 @@ impl Heap {
 const _: () = assert!(NOWHERE > crate::layout::MAX_HEAP_SIZE && MARK_STACK_LEN * 4 % PAGES == 0);
 
 #[cfg(test)]
-#[path = "gc_tests.rs"]
+#[path = "gc_tests/mod.rs"]
 mod tests;

@@ -357,3 +357,7 @@ mod tests;
 #[cfg(test)]
 #[path = "private_tests.rs"]
 mod private_tests;
+
+#[cfg(test)]
+#[path = "space_tests.rs"]
+mod space_tests;

@@ -5,6 +5,7 @@ let () =
       Test_memory.suites;
       Test_blocks.suites;
       Test_copy.suites;
+      Test_copy_kinds.suites;
       Test_processes.suites;
       Test_io.suites;
       Test_positions.suites;

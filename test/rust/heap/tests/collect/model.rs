@@ -1,10 +1,7 @@
-//! Random graphs in a heap, compared with the same in plain Rust: what is reachable survives marking,
-//! sweeping and compaction with its contents, everything else is freed, whatever the slices,
-//! whatever a second process changes between them, and whatever holes killed ones leave.
+//! The same graph in plain Rust, and what may happen to both.
 
 use hh_heap::object::Header;
-use hh_heap::walk::Piece;
-use hh_heap::{counter::Early, Config, Heap, Phase};
+use hh_heap::{Heap, Phase};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +11,7 @@ const STRING: u64 = 13;
 const ROOTS: u64 = 8;
 
 #[derive(Debug, Clone)]
-enum Op {
+pub enum Op {
     /// A new record with so many fields, each of them a picked object, or an integer; and the root
     /// that it is stored under.
     Make { fields: Vec<u8>, root: u64 },
@@ -40,7 +37,7 @@ enum Op {
     Compact,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub fn op() -> impl Strategy<Value = Op> {
     let root = || 0..ROOTS;
     prop_oneof![
         6 => (prop::collection::vec(any::<u8>(), 0..6), root())
@@ -78,7 +75,7 @@ enum Field {
 }
 
 #[derive(Default)]
-struct Model {
+pub struct Model {
     objects: HashMap<u64, Object>,
     /// Where each is; forgotten when unreachable at a compaction.
     addrs: HashMap<u64, u64>,
@@ -168,7 +165,7 @@ impl Model {
         self.roots.remove(&root);
     }
 
-    fn step(&mut self, heap: &Heap, op: Op) -> Result<(), TestCaseError> {
+    pub fn step(&mut self, heap: &Heap, op: Op) -> Result<(), TestCaseError> {
         match op {
             Op::Make { fields, root } => {
                 let field = |pick: &u8| match pick % 3 {
@@ -262,7 +259,7 @@ impl Model {
     }
 
     /// Follows the objects to where they are now.
-    fn moved(&mut self, heap: &Heap) -> Result<(), TestCaseError> {
+    pub fn moved(&mut self, heap: &Heap) -> Result<(), TestCaseError> {
         let mut addrs = HashMap::new();
         let mut todo: Vec<(u64, u64)> = Vec::new();
         for (root, object) in &self.roots {
@@ -307,7 +304,7 @@ impl Model {
     }
 
     /// Every reachable object is where it should be, with its contents.
-    fn check(&self, heap: &Heap) -> Result<(), TestCaseError> {
+    pub fn check(&self, heap: &Heap) -> Result<(), TestCaseError> {
         for root in 0..ROOTS {
             let object = self.roots.get(&root).copied().unwrap_or(0);
             prop_assert_eq!(heap.get(&key(root)).unwrap(), self.addr(object));
@@ -350,7 +347,7 @@ impl Model {
         Ok(())
     }
 
-    fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         let words = |object: u64| match &self.objects[&object] {
             Object::Record(fields) => fields.len() as u64,
             Object::Text(words) => words.len() as u64,
@@ -365,37 +362,4 @@ impl Model {
 
 fn key(root: u64) -> [u8; 8] {
     (root + 1).to_ne_bytes()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn a_collected_heap_behaves_like_its_model(ops in prop::collection::vec(op(), 0..120)) {
-        // One heap for all cases: they are never unmapped.
-        thread_local! {
-            static HEAP: Heap = Heap::create(
-                &Config { heap_size: 1 << 16, table_pow: 6, workers: 0, log_level: 0 },
-                &Early::new(),
-            ).unwrap().0;
-        }
-        HEAP.with(|heap| {
-            heap.reset().unwrap();
-            let mut model = Model::default();
-            for op in ops {
-                model.step(heap, op)?;
-                model.check(heap)?;
-            }
-            heap.full_cycle().unwrap();
-            model.check(heap)?;
-            heap.compact().unwrap();
-            model.moved(heap)?;
-            model.check(heap)?;
-            // Nothing but what is reachable is left, and no hole.
-            prop_assert_eq!(heap.used_bytes(), model.bytes());
-            let whole = heap.walk().all(|piece| matches!(piece, Ok(Piece::Object { .. })));
-            prop_assert!(whole);
-            Ok(())
-        })?;
-    }
 }
