@@ -11,6 +11,12 @@ use crate::locals::Reservation;
 use crate::sync::{AtomicU64, Ordering};
 use core::ops::Range;
 
+/// As many times more than is reserved ahead is in use.
+const AHEAD: u64 = 8;
+
+/// The most that is reserved ahead.
+const MOST_AHEAD: u64 = 16 * STEP;
+
 /// The free part of the heap.
 #[derive(Debug)]
 pub struct Free<'a> {
@@ -75,7 +81,8 @@ impl Free<'_> {
         }
     }
 
-    /// Makes sure that pages are reserved up to `end`, in whole steps.
+    /// Makes sure that pages are reserved up to `end`, in whole steps, and the more at once the more
+    /// there are: one call for many huge pages is much faster than one for each.
     fn reserve_to(&self, end: u64, backing: &impl Backing) -> Result<()> {
         // Acquire: pairs with the Release below.
         let from = self.reserved.load(Ordering::Acquire);
@@ -83,8 +90,14 @@ impl Free<'_> {
             return Ok(());
         }
         let from = from.clamp(self.bounds.start, self.bounds.end);
-        let to = (end.div_ceil(STEP) * STEP).min(self.bounds.end);
-        backing.reserve(from, to - from)?;
+        let mut to = (end.div_ceil(STEP) * STEP).min(self.bounds.end);
+        let ahead = ((from - self.bounds.start) / AHEAD).min(MOST_AHEAD);
+        let further = ((from + ahead) / STEP * STEP).min(self.bounds.end);
+        if further > to && backing.reserve(from, further - from).is_ok() {
+            to = further;
+        } else {
+            backing.reserve(from, to - from)?;
+        }
         // Release: pairs with the Acquire above, and with `Span::readable`.
         self.reserved.fetch_max(to, Ordering::Release);
         Ok(())
@@ -128,6 +141,51 @@ mod tests {
         assert_eq!(free.take(3 << 20, Some(&note), &book), Ok(65568));
         let reserved = vec![(65536, (2 << 20) - 65536), (2 << 20, 2 << 20)];
         assert_eq!(*book.0.borrow(), reserved);
+    }
+
+    #[test]
+    fn a_large_heap_grows_in_larger_steps() {
+        let (top, reserved) = (AtomicU64::new(65536), AtomicU64::new(65536));
+        let book = Book::default();
+        let free = free(&top, &reserved, 1 << 40);
+        let last = || *book.0.borrow().last().unwrap();
+        free.take(64 << 20, None, &book).unwrap();
+        assert_eq!(last(), (65536, (66 << 20) - 65536));
+        free.take(2 << 20, None, &book).unwrap();
+        assert_eq!(last(), (66 << 20, 8 << 20));
+        free.take(1 << 30, None, &book).unwrap();
+        free.take(2 << 20, None, &book).unwrap();
+        assert_eq!(last().1, MOST_AHEAD);
+        // Where there isn't so much, what is wanted is taken.
+        let little = Little(u64::from(2_u32 << 20));
+        let free = Free {
+            top: &top,
+            reserved: &reserved,
+            bounds: 65536..1 << 40,
+        };
+        let from = reserved.load(Ordering::Relaxed);
+        top.store(from, Ordering::Relaxed);
+        assert_eq!(free.take(8, None, &little), Ok(from));
+        assert_eq!(reserved.load(Ordering::Relaxed), from + (2 << 20));
+        // Nor beyond the heap's end.
+        let free = Free {
+            top: &top,
+            reserved: &reserved,
+            bounds: 65536..from + (3 << 20),
+        };
+        assert_eq!(free.take(2 << 20, None, &book), Ok(from + 8));
+        assert_eq!(last(), (from + (2 << 20), 1 << 20));
+    }
+
+    /// No more than so many bytes at once.
+    struct Little(u64);
+    impl Backing for Little {
+        fn reserve(&self, _: u64, len: u64) -> Result<()> {
+            match len <= self.0 {
+                true => Ok(()),
+                false => Err(Error::OutOfMemory { why: "test".into() }),
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::span::Span;
 use crate::sync::Ordering;
 use crate::table::Hash;
 use crate::{alloc, lanes, memory, process};
-use hh_region::{pages, Memfd};
+use hh_region::{huge, Memfd};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
 
@@ -56,7 +56,7 @@ impl Backing for Heap {
             // SAFETY:
             // - the whole file is mapped at the base, shared and writable, and has its full length;
             //   the span is within it.
-            unsafe { pages::back(self.file.as_fd(), offset, at, len as usize) }
+            unsafe { huge::back(self.file.as_fd(), offset, at, len as usize) }
         };
         reserved.map_err(|error| Error::OutOfMemory {
             why: error.to_string(),

@@ -110,7 +110,13 @@ impl Layout {
         // No overflow from here on: every term is below 2^47.
         let heap_size = heap_size & !7;
         let table_bytes = (size_of::<Slot>() as u64) << table_pow;
-        let chunk_pow = if table_bytes <= DENSE_TABLE { 21 } else { 16 };
+        // An eighth of a table that will soon be used all over, as one call for many huge pages is
+        // much faster than one for each.
+        let chunk_pow = if table_bytes <= DENSE_TABLE {
+            (table_bytes.ilog2() - 3).clamp(21, 24)
+        } else {
+            16
+        };
         let chunk_words = table_bytes.div_ceil(1 << chunk_pow).div_ceil(64);
 
         let locals = round_up(size_of::<Info>() as u64, UNIT);

@@ -4,7 +4,7 @@
 use crate::bytes::PAGE_BYTES;
 use crate::error::{Error, Result};
 use crate::storage::{Storage, Window};
-use hh_region::{pages, sys, Access, Claim, Scan};
+use hh_region::{huge, pages, sys, Access, Claim, Scan};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -301,11 +301,11 @@ impl<'f> FileWindow<'f> {
         let addr = self.claim.base() + at;
         if back {
             // SAFETY: the span was mapped just now, and the file reaches as far.
-            let backed = unsafe { pages::back(fd, start, addr, length) };
+            let backed = unsafe { huge::back(fd, start, addr, length) };
             self.file.named("reserve", backed)?;
         } else if length >= pages::STEP {
             // SAFETY: the span was mapped and reserved just now.
-            unsafe { pages::prefault(addr, length) };
+            unsafe { huge::prefault(addr, length) };
         }
         self.mapped = bytes;
         Ok(())

@@ -10,7 +10,7 @@ use crate::site::Site;
 use crate::storage::Storage;
 use crate::whole::whole;
 use hh_graph::relocate;
-use hh_region::pages;
+use hh_region::{huge, pages};
 use std::sync::Arc;
 
 /// Makes the extents of a value, which are held, ready for use: read, where the site is private;
@@ -104,7 +104,7 @@ unsafe fn bytes_of<'s>(site: &'s Site, extent: &Extent) -> &'s mut [u8] {
     // SAFETY: private memory, readable and writable, by this function's contract.
     unsafe {
         if length >= pages::STEP {
-            pages::prefault(address, length);
+            huge::prefault(address, length);
         }
         std::slice::from_raw_parts_mut(address as *mut u8, length)
     }

@@ -5,7 +5,8 @@
 use std::os::fd::BorrowedFd;
 
 use crate::error::{Error, Result};
-use crate::pages::{self, Eager, STEP};
+use crate::huge::Eager;
+use crate::pages::{self, STEP};
 use crate::registry::{self, Kind};
 use crate::shared;
 use crate::sys::{self, page_size, Protection, Sharing};

@@ -10,6 +10,7 @@ mod checksum;
 pub mod claim;
 mod error;
 mod fallible;
+pub mod huge;
 pub mod memfd;
 pub mod pages;
 pub mod pool;

@@ -4,7 +4,6 @@
 use std::os::fd::BorrowedFd;
 
 use crate::error::{Error, Result};
-use crate::sync::process::{AtomicU8, Ordering};
 use crate::sys;
 
 pub use crate::sys::page_size;
@@ -65,7 +64,7 @@ pub(crate) fn check_room(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<u6
 }
 
 /// Makes a file on tmpfs at least as long as `offset + len`, without giving it storage: that is
-/// for [`back`].
+/// for [`crate::huge::back`].
 ///
 /// # Errors
 /// As for [`reserve`]; the file is as it was then.
@@ -75,38 +74,6 @@ pub fn extend(fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<()> {
         true => sys::set_len(fd, end),
         false => Ok(()),
     }
-}
-
-/// Gives `len` bytes of a file on tmpfs, from `offset` on, their storage, and puts them into
-/// memory, where they are mapped at `addr`. As [`reserve`] and [`prefault`] do, one behind the
-/// other, but each whole 2 MB that has none is had as a huge page at once: reserving takes
-/// small ones, which are then filled with zeroes and copied for nothing.
-///
-/// Huge pages need `addr` and `offset` to be congruent modulo 2 MB.
-///
-/// # Errors
-/// As for [`reserve`]. Some of it may have storage then.
-///
-/// # Safety
-/// - the span is mapped, shared and writable, and the file is long enough.
-pub unsafe fn back(fd: BorrowedFd<'_>, offset: u64, addr: usize, len: usize) -> Result<()> {
-    check_room(fd, offset, len as u64)?;
-    let end = addr.saturating_add(len);
-    let mut at = addr;
-    while at < end {
-        let next = (at / STEP + 1).saturating_mul(STEP).min(end);
-        // Populating a page answers where a store would kill the process, and collapsing has
-        // nothing to begin with where there is no page.
-        let huge = next - at == STEP
-            && sys::populate_write(at, page_size()).is_ok()
-            && sys::collapse(at, STEP).is_ok();
-        if !huge {
-            reserve(fd, offset + (at - addr) as u64, (next - at) as u64)?;
-            let _ = sys::populate_write(at, next - at);
-        }
-        at = next;
-    }
-    Ok(())
 }
 
 /// Allocates `[offset, end)`, in shorter and shorter pieces when signals interrupt. tmpfs
@@ -187,80 +154,6 @@ pub unsafe fn protect(addr: usize, len: usize) -> Result<()> {
 pub unsafe fn unprotect(addr: usize, len: usize) -> Result<()> {
     // SAFETY: by this function's contract.
     unsafe { sys::protect(addr, len, sys::Protection::ReadWrite) }
-}
-
-/// Puts a mapped span into memory ahead of its use, in huge pages where the kernel gives
-/// them: each whole 2 MB is touched once and collapsed (`MADV_COLLAPSE`), else populated
-/// (`MADV_POPULATE_WRITE`), else left to page faults. Contents stay, also under
-/// concurrent stores. Never fails: it only saves time.
-///
-/// Collapsing needs `addr` and the file offset behind it to be congruent modulo 2 MB.
-///
-/// # Safety
-/// - the span is mapped and writable, and storage for it is reserved.
-pub unsafe fn prefault(addr: usize, len: usize) {
-    let end = addr.saturating_add(len);
-    let mut at = addr;
-    while at < end {
-        let next = (at / STEP + 1).saturating_mul(STEP).min(end);
-        if next - at < STEP {
-            let _ = sys::populate_write(at, next - at);
-        } else {
-            // SAFETY: inside the span, which is mapped and writable with its storage reserved.
-            unsafe { touch(at) };
-            if sys::collapse(at, STEP).is_err() {
-                let _ = sys::populate_write(at, STEP);
-            }
-        }
-        at = next;
-    }
-}
-
-/// Where a buffer's pages are to be had from, and when.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Eager {
-    /// In huge pages, where the kernel gives them.
-    pub huge: bool,
-    /// Now, and not as they are touched.
-    pub prefault: bool,
-}
-
-impl Eager {
-    /// Does so for a mapped span, as far as the kernel does it too: it only saves time.
-    ///
-    /// # Safety
-    /// - the span is mapped and writable, and storage for it is reserved.
-    pub unsafe fn apply(self, addr: usize, len: usize) {
-        // Whole pages, within.
-        let end = addr.saturating_add(len) & !(page_size() - 1);
-        let addr = addr.next_multiple_of(page_size());
-        let len = end.saturating_sub(addr);
-        if len == 0 {
-            return;
-        }
-        if self.huge {
-            let _ = sys::prefer_huge(addr, len);
-        }
-        match (self.prefault, self.huge) {
-            // SAFETY: inside the span.
-            (true, true) => unsafe { prefault(addr, len) },
-            (true, false) => drop(sys::populate_write(addr, len)),
-            (false, _) => {}
-        }
-    }
-}
-
-/// A store to the byte at `addr` that changes nothing.
-///
-/// # Safety
-/// - the byte is mapped and writable, and storage for it is reserved.
-unsafe fn touch(addr: usize) {
-    // SAFETY: mapped and writable by contract; other accesses to it may be going on, and
-    // this one is atomic.
-    let byte = unsafe { AtomicU8::from_ptr(addr as *mut u8) };
-    // Relaxed: orders nothing; the exchange is wanted for its page fault only.
-    let seen = byte.load(Ordering::Relaxed);
-    let _ = byte.compare_exchange(seen, seen, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -4,10 +4,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::*;
-use crate::claim::{Access, Claim};
 use crate::memfd::{Inherit, Memfd};
-use crate::scan::Scan;
-use crate::sync::process::AtomicBool;
+use crate::sync::process::{AtomicBool, Ordering};
 
 #[test]
 fn reserves_what_does_not_fit_as_enospc_or_efbig() {
@@ -66,7 +64,7 @@ fn a_memory_file_gets_no_more_than_the_machine_has() {
     assert_eq!(error.errno, libc::ENOMEM);
     assert_eq!(sys::status(file.as_fd()).unwrap().allocated, 0);
     // SAFETY: refused before it looks at the address.
-    let error = unsafe { back(file.as_fd(), 0, STEP, 1 << 45) }.unwrap_err();
+    let error = unsafe { crate::huge::back(file.as_fd(), 0, STEP, 1 << 45) }.unwrap_err();
     assert_eq!(error.errno, libc::ENOMEM);
 }
 
@@ -107,32 +105,6 @@ fn holes_count_as_missing() {
     assert_eq!((error.errno, error.op), (libc::ENOSPC, "reserve"));
 }
 
-// A hole that only looks as if it had storage kills whoever stores there.
-#[test]
-fn backing_fills_every_hole_and_keeps_contents() {
-    let memfd = Memfd::create("test", Inherit::No).unwrap();
-    assert!(sys::is_in_memory(memfd.as_fd()));
-    let (len, offset) = (3 * STEP + 8192, 4096);
-    extend(memfd.as_fd(), offset, len as u64).unwrap();
-    sys::write_at(memfd.as_fd(), b"x", STEP as u64 + 7).unwrap();
-    let claim = Claim::search(&Scan::DEFAULT.with_len(len + STEP)).unwrap();
-    // SAFETY: nobody knows of this claim yet; the memory file cannot be cut. What is backed
-    // was mapped just now, and is as long.
-    unsafe {
-        let fd = memfd.as_fd();
-        claim
-            .map_file(4096, fd, offset, len, Access::ReadWrite)
-            .unwrap();
-        back(fd, offset, claim.base() + 4096, len).unwrap();
-    }
-    let status = sys::status(memfd.as_fd()).unwrap();
-    assert_eq!(status.len, offset + len as u64);
-    assert!(status.allocated >= len as u64);
-    let mut bytes = [1; 3];
-    sys::read_at(memfd.as_fd(), &mut bytes, STEP as u64 + 6).unwrap();
-    assert_eq!(&bytes, b"\0x\0");
-}
-
 #[test]
 fn extending_refuses_what_reserving_does() {
     let memfd = Memfd::create("test", Inherit::No).unwrap();
@@ -143,23 +115,4 @@ fn extending_refuses_what_reserving_does() {
     extend(memfd.as_fd(), 0, 4096).unwrap();
     let status = sys::status(memfd.as_fd()).unwrap();
     assert_eq!((status.len, status.allocated), (8192, 0));
-}
-
-#[test]
-fn prefaulting_keeps_contents() {
-    let len = 2 * STEP + 4096;
-    let memfd = Memfd::create("test", Inherit::No).unwrap();
-    memfd.reserve(0, len as u64).unwrap();
-    let claim = Claim::search(&Scan::DEFAULT.with_len(len)).unwrap();
-    // SAFETY: nobody knows of this claim yet; the memory file cannot be cut.
-    unsafe { claim.map_file(0, memfd.as_fd(), 0, len, Access::ReadWrite) }.unwrap();
-    sys::write_at(memfd.as_fd(), b"x", STEP as u64).unwrap();
-    // SAFETY: mapped, writable and reserved just now.
-    unsafe { prefault(claim.base(), len) };
-    let mut byte = [0];
-    sys::read_at(memfd.as_fd(), &mut byte, STEP as u64).unwrap();
-    assert_eq!(&byte, b"x");
-    give_back(memfd.as_fd(), 0, len as u64).unwrap();
-    sys::read_at(memfd.as_fd(), &mut byte, STEP as u64).unwrap();
-    assert_eq!(byte, [0]);
 }

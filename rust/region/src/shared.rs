@@ -11,8 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::buffer::remember;
 use crate::claim::{Access, Claim};
 use crate::error::{Error, Result};
+use crate::huge::{self, Eager};
 use crate::memfd::{Inherit, Memfd};
-use crate::pages::{self, Eager, STEP};
+use crate::pages::{self, STEP};
 use crate::scan::{Scan, WINDOW};
 use crate::sys;
 
@@ -60,7 +61,7 @@ fn map(memfd: Memfd, len: usize, at: Option<usize>, eager: Eager) -> Result<usiz
     if eager.huge {
         let whole = len / STEP * STEP;
         // SAFETY: mapped just now, that long and longer.
-        unsafe { pages::back(memfd.as_fd(), 0, base, whole)? };
+        unsafe { huge::back(memfd.as_fd(), 0, base, whole)? };
     }
     // A file of somebody else's may have holes, where a touch kills if there is no memory.
     if sys::status(memfd.as_fd())?.allocated < len as u64 {

@@ -39,7 +39,7 @@ use crate::blocking::run_pending;
 use crate::raise::Exn;
 use hh_graph::{Bytes, Custom, Outside, Source};
 use hh_region::sync::process::{AtomicUsize, Ordering};
-use hh_region::{pages, try_box};
+use hh_region::{huge, pages, try_box};
 use ocaml_sys::Value;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -301,7 +301,7 @@ fn copy_piece(root: &Root, bytes: &Bytes, done: usize) -> usize {
     let step = left.min(pages::STEP - in_step);
     if done == 0 || in_step == 0 {
         // SAFETY: mapped and writable, for a copy to be written to.
-        unsafe { pages::prefault(to as usize, step) };
+        unsafe { huge::prefault(to as usize, step) };
     }
     let piece = step.min(PIECE_BYTES);
     let from = bytes.data.unwrap_or(root.value() as *const u8);

@@ -7,7 +7,7 @@ use super::run::Run;
 use super::shelf::MOST_BYTES as MOST_MOVED;
 use hh_graph::header::WORD;
 use hh_graph::{Grow, Space, Tables};
-use hh_region::{pages, registry, try_box, Claim, Error, Kind, Scan};
+use hh_region::{huge, pages, registry, try_box, Claim, Error, Kind, Scan};
 
 /// The lengths tried for a lane: a limit on address space may forbid the longer ones.
 pub(crate) const LENGTHS: [usize; 4] = [256 << 30, 32 << 30, 4 << 30, 256 << 20];
@@ -135,7 +135,7 @@ impl Memory {
         unsafe { self.claim.map_anonymous(from, len)? };
         if now {
             // SAFETY: mapped just now; private memory needs no reservation.
-            unsafe { pages::prefault(self.claim.base() + from, len) };
+            unsafe { huge::prefault(self.claim.base() + from, len) };
         }
         self.committed = end;
         Ok(())

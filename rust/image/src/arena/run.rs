@@ -4,7 +4,7 @@
 use super::slab::SLAB_BYTES;
 use super::SMALL_BYTES;
 use hh_graph::header::WORD;
-use hh_region::pages;
+use hh_region::huge;
 
 /// A shorter run is exchanged for another: this much any small graph may take.
 pub(crate) const LEAST_WORDS: usize = SMALL_BYTES / WORD - 1;
@@ -52,7 +52,7 @@ impl Run {
         if self.new_slab != 0 {
             // SAFETY: a slab is mapped, private memory, which stays as long as a run of it is
             // out.
-            unsafe { pages::prefault(self.new_slab, SLAB_BYTES) };
+            unsafe { huge::prefault(self.new_slab, SLAB_BYTES) };
         }
     }
 }

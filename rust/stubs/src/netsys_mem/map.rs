@@ -4,7 +4,7 @@ use super::{array, mapped};
 use crate::blocking::{run_pending, without_runtime};
 use crate::raise::{boundary, Exn};
 use crate::value::bytes_of_bigarray;
-use hh_region::pages::Eager;
+use hh_region::huge::Eager;
 use hh_region::sys::Sharing;
 use hh_region::{buffer, sys, Error};
 use ocaml_sys::{int_val, val_int, Value, UNIT};
