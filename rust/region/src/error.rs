@@ -38,11 +38,17 @@ impl Error {
         Error::new(errno, op, context)
     }
 
-    /// The same error, told as part of `op` on `context`; what was known before follows.
+    /// The same error, told as part of `op` on `context`; what was known before follows, unless it
+    /// is no more than that.
     #[must_use]
     pub fn within(self, op: &'static str, context: &str) -> Error {
         let deeper = if self.op == op { "" } else { self.op };
-        let parts = [context, deeper, &self.context];
+        let known = if self.context == context {
+            ""
+        } else {
+            &self.context
+        };
+        let parts = [context, deeper, known];
         let told: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Error {
             errno: self.errno,
@@ -100,5 +106,12 @@ mod tests {
             error.to_string(),
             "make: No space left on device: /x: fallocate: 4096 bytes"
         );
+    }
+
+    /// A file that isn't there was told as "open: /x: /x".
+    #[test]
+    fn within_tells_a_path_once() {
+        let error = Error::new(libc::ENOENT, "open", "/x").within("open", "/x");
+        assert_eq!(error.to_string(), "open: No such file or directory: /x");
     }
 }
