@@ -2,6 +2,7 @@
 //! more memory than there is: a file of zeros costs its maker nothing, and may be any length.
 
 use hh_image::{Error, Result, Storage, Window};
+use hh_region::sys::available_memory;
 use std::cell::{Cell, RefCell};
 
 /// How much is read between two looks at the clock.
@@ -58,16 +59,7 @@ impl<'a> Watched<'a> {
 /// The bytes of memory that this machine can give without swapping; half of what an address can
 /// name if it doesn't say.
 pub fn free_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    available(&text).unwrap_or(u64::MAX / 2)
-}
-
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
+    available_memory().map_or(u64::MAX / 2, |available| available.memory)
 }
 
 impl Storage for Watched<'_> {
@@ -125,14 +117,6 @@ impl Storage for Watched<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn free_memory_is_what_the_system_says() {
-        let text = "MemTotal:  10 kB\nMemAvailable:   48838476 kB\nX: 1 kB\n";
-        assert_eq!(available(text), Some(48_838_476 * 1024));
-        assert_eq!(available("MemAvailable: many kB"), None);
-        assert!(free_memory() > 1 << 20);
-    }
 
     /// A file of zeros, as long as one likes: it costs its maker nothing.
     struct Zeros;

@@ -5,6 +5,7 @@
 //! piece, the system is asked what it has left, and a plain error comes in time.
 
 use crate::error::{Error, Result};
+use hh_region::sys::available_memory;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,12 +35,8 @@ pub(crate) fn check(from: u64, len: u64) -> Result<()> {
 
 /// The bytes that can be taken before the system must kill somebody; `None` if it won't say.
 fn available() -> Option<u64> {
-    let info = fs::read_to_string("/proc/meminfo").ok()?;
-    let kib = |name: &str| -> Option<u64> {
-        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix("kB")?.trim().parse().ok()
-    };
-    Some(kib("MemAvailable:")?.saturating_add(kib("SwapFree:").unwrap_or(0)) << 10)
+    let available = available_memory()?;
+    Some(available.memory.saturating_add(available.swap))
 }
 
 /// The bytes that can be taken before a control group of this process, in the hierarchies below

@@ -1,6 +1,7 @@
 //! Every system call of the house, each a thin function that answers with a [`crate::Result`].
 //! No policy: what a failure means is decided by the callers.
 
+mod available;
 mod buffer;
 mod file;
 mod lock;
@@ -9,6 +10,7 @@ pub mod mapping_calls;
 mod memory;
 mod message;
 
+pub use available::*;
 pub use buffer::*;
 pub use file::*;
 pub use lock::*;

@@ -60,6 +60,44 @@ unsafe fn moved(
     })
 }
 
+/// [`moved`] for calls that take flags, the fifth argument.
+///
+/// # Safety
+/// - As for [`moved`].
+unsafe fn moved_with_flags(
+    function: &'static str,
+    arguments: [Value; 5],
+    call: impl FnOnce(BorrowedFd<'static>, *mut u8, usize, i32) -> Result<usize> + Copy,
+) -> Value {
+    let [fd, memory, offset, length, flags] = arguments;
+    let flags = message_flags(flags);
+    // SAFETY: by contract.
+    unsafe {
+        moved(function, [fd, memory, offset, length], |fd, at, len| {
+            call(fd, at, len, flags)
+        })
+    }
+}
+
+/// [`moved`] for calls at a position of a file, the fifth argument.
+///
+/// # Safety
+/// - As for [`moved`], and the position is an `int64` that is not negative.
+unsafe fn moved_at(
+    function: &'static str,
+    arguments: [Value; 5],
+    call: impl FnOnce(BorrowedFd<'static>, *mut u8, usize, u64) -> Result<usize> + Copy,
+) -> Value {
+    let [fd, memory, offset, length, position] = arguments;
+    // SAFETY: by contract; the position is read before the runtime is released.
+    unsafe {
+        let position = boxed_word(position) as u64;
+        moved(function, [fd, memory, offset, length], |fd, at, len| {
+            call(fd, at, len, position)
+        })
+    }
+}
+
 /// The system's flags for the bits of `msg_flag_bit` in netsys_mem.ml.
 pub(super) fn message_flags(bits: Value) -> i32 {
     const FLAGS: [i32; 3] = [libc::MSG_OOB, libc::MSG_DONTROUTE, libc::MSG_PEEK];
@@ -109,10 +147,10 @@ unsafe extern "C" fn hh_netsys_mem_recv(
     length: Value,
     flags: Value,
 ) -> Value {
-    let flags = message_flags(flags);
+    let arguments = [fd, memory, offset, length, flags];
     // SAFETY: by contract; the array's bytes are raw memory that nobody else relies on.
     unsafe {
-        moved("mem_recv", [fd, memory, offset, length], |fd, to, len| {
+        moved_with_flags("mem_recv", arguments, |fd, to, len, flags| {
             sys::recv_into(fd, to, len, flags)
         })
     }
@@ -130,10 +168,10 @@ unsafe extern "C" fn hh_netsys_mem_send(
     length: Value,
     flags: Value,
 ) -> Value {
-    let flags = message_flags(flags);
+    let arguments = [fd, memory, offset, length, flags];
     // SAFETY: by contract.
     unsafe {
-        moved("mem_send", [fd, memory, offset, length], |fd, from, len| {
+        moved_with_flags("mem_send", arguments, |fd, from, len, flags| {
             sys::send_from(fd, from, len, flags)
         })
     }
@@ -151,10 +189,10 @@ unsafe extern "C" fn hh_netsys_mem_pread(
     length: Value,
     position: Value,
 ) -> Value {
+    let arguments = [fd, memory, offset, length, position];
     // SAFETY: by contract; the array's bytes are raw memory that nobody else relies on.
     unsafe {
-        let position = boxed_word(position) as u64;
-        moved("mem_pread", [fd, memory, offset, length], |fd, to, len| {
+        moved_at("mem_pread", arguments, |fd, to, len, position| {
             sys::read_into_at(fd, to, len, position)
         })
     }
@@ -172,13 +210,11 @@ unsafe extern "C" fn hh_netsys_mem_pwrite(
     length: Value,
     position: Value,
 ) -> Value {
+    let arguments = [fd, memory, offset, length, position];
     // SAFETY: by contract.
     unsafe {
-        let position = boxed_word(position) as u64;
-        moved(
-            "mem_pwrite",
-            [fd, memory, offset, length],
-            |fd, from, len| sys::write_from_at(fd, from, len, position),
-        )
+        moved_at("mem_pwrite", arguments, |fd, from, len, position| {
+            sys::write_from_at(fd, from, len, position)
+        })
     }
 }
