@@ -115,23 +115,40 @@ pub(crate) fn claim_new(path: &str, wish: &Wish, nonce: u64) -> Result<Claim> {
 /// The shortest maximum length of a new file, in bytes: its header and some pages.
 const LEAST_NEW: u64 = 16 * PAGE_BYTES;
 
+/// How many parts of the address space are looked at for room.
+const PARTS: u64 = 8;
+
 /// A claim of `length` bytes wherever there is room. Every file starts to look in another place, so
 /// that files made by different processes can be attached by one; unless the user says where. What
-/// is in the way is likely another file, so the steps are as long as most of these.
+/// is in the way is likely another file, so the steps are as long as most of these. It may also be
+/// what hundreds of domains mark into, terabytes in a row: then other parts of the window have room.
 fn claim_anywhere(length: u64, nonce: u64) -> hh_region::Result<Claim> {
     const STEP: u64 = hh_region::pages::STEP as u64;
-    let asked = Scan::from_environment().start;
-    let places = (WINDOW.end - WINDOW.start) as u64 / length.max(STEP);
-    let start = match asked == Scan::DEFAULT.start {
-        true => WINDOW.start + (nonce % places.max(1) * length / STEP * STEP) as usize,
-        false => asked,
+    let from = |start| {
+        Claim::search(&Scan {
+            start,
+            len: length as usize,
+            hop: length.max(MAXIMUM).next_multiple_of(STEP) as usize,
+            iter: 64,
+        })
     };
-    Claim::search(&Scan {
-        start,
-        len: length as usize,
-        hop: length.max(MAXIMUM).next_multiple_of(STEP) as usize,
-        iter: 64,
-    })
+    let asked = Scan::from_environment().start;
+    if asked != Scan::DEFAULT.start {
+        return from(asked);
+    }
+    let places = ((WINDOW.end - WINDOW.start) as u64 / length.max(STEP)).max(1);
+    let search = |part: u64| {
+        let place = (nonce % places + part * places / PARTS) % places;
+        from(WINDOW.start + (place * length / STEP * STEP) as usize)
+    };
+    let mut answer = search(0);
+    for part in 1..PARTS {
+        if answer.is_ok() {
+            break;
+        }
+        answer = search(part);
+    }
+    answer
 }
 
 /// A claim on the addresses of an image that was made before; or elsewhere, if that is wished and
@@ -350,3 +367,7 @@ impl Site {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "site_tests.rs"]
+mod tests;
