@@ -166,7 +166,7 @@ impl Heap {
         info.collector.clear(layout.heap_start);
         let member = Member::take(MASTER, span.locals())?;
         let heap = Heap::new(span, file, member, config.log_level);
-        // Nothing can fail from here on.
+        // Nothing can fail from here on. Relaxed: nobody else has the file.
         info.counter.store(early.close(), Ordering::Relaxed);
         Ok((heap, theirs.into()))
     }
@@ -212,7 +212,7 @@ impl Heap {
                 let _ = unsafe { sys::unmap(base, layout.file_len as usize) };
             }
         };
-        // Acquire: pairs with the compaction's end.
+        // Acquire: pairs with the compaction's end (`Collector::clear`).
         if span.info().collector.moving.load(Ordering::Acquire) != 0 {
             unmap();
             return Err(Error::refused(

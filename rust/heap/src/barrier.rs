@@ -67,7 +67,7 @@ impl Changes {
 
     /// Forgets the changes of a process that died. For its successor, before its first.
     pub fn clear(&self) {
-        // Relaxed: whoever waits for them looks again.
+        // Relaxed: whoever waits for them (`quiet`) looks again.
         self.unmarked.store(0, Ordering::Relaxed);
         self.marked.store(0, Ordering::Relaxed);
     }
@@ -92,17 +92,19 @@ pub struct Log<'a> {
 impl Log<'_> {
     /// Notes `addr`, which isn't 0. `ready` makes sure that a cell has a page.
     pub fn note(&self, addr: u64, ready: impl Fn(usize) -> bool) {
-        // Relaxed: a hint. It is never beyond the first empty cell.
-        let mut at = self.collector.log_len.load(Ordering::Relaxed) as usize;
+        // Acquire: pairs with the Release below. It is never beyond the first empty cell, and whoever
+        // finds our note finds those that we skip: the marker ends at the first cell it sees empty.
+        let mut at = self.collector.log_len.load(Ordering::Acquire) as usize;
         while let Some(cell) = self.cells.get(at).filter(|_| ready(at)) {
-            // Release: pairs with `take`; whatever is changed after this comes after it.
+            // AcqRel: Release pairs with `take`; whatever is changed after this comes after it.
+            // Acquire, both: another's note, that we go past or find to be ours, comes before, too.
             match cell.compare_exchange(0, addr, Ordering::AcqRel, Ordering::Acquire) {
                 Err(other) if other != addr => at += 1,
-                // Relaxed: a hint.
                 Ok(_) => {
+                    // Release: pairs with the Acquire above; our note is there.
                     self.collector
                         .log_len
-                        .fetch_max(at as u64 + 1, Ordering::Relaxed);
+                        .fetch_max(at as u64 + 1, Ordering::Release);
                     return;
                 }
                 Err(_) => return,
@@ -123,7 +125,8 @@ impl Log<'_> {
 
     /// Empties the log. Nobody may be changing addresses who saw that somebody was marking.
     pub fn clear(&self) {
-        // Relaxed, all: published with the phase.
+        // Relaxed, all: published with the phase (`set_phase`, which `Changes::begin` pairs with); and
+        // who wrote here before is done (`quiet`).
         let len = self.collector.log_len.load(Ordering::Relaxed) as usize;
         let ready = self.collector.log_ready.load(Ordering::Relaxed) as usize / 8;
         for (at, cell) in self.cells.iter().enumerate().take(ready) {
@@ -131,6 +134,7 @@ impl Log<'_> {
             if at >= len && cell.load(Ordering::Relaxed) == 0 {
                 break;
             }
+            // Relaxed, and below: as above.
             cell.store(0, Ordering::Relaxed);
         }
         self.collector.log_len.store(0, Ordering::Relaxed);

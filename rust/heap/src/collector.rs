@@ -80,9 +80,11 @@ impl Collector {
         self.set_phase(Phase::Idle);
         // Relaxed, all: nobody else collects. How far the log was used stays: its cells are
         // emptied when the next collection begins.
-        for word in [&self.free_bytes, &self.spoiled, &self.moving] {
+        for word in [&self.free_bytes, &self.spoiled] {
             word.store(0, Ordering::Relaxed);
         }
         self.gc_end.store(top, Ordering::Relaxed);
+        // Release: pairs with `Heap::connect`; what was moved is where it belongs.
+        self.moving.store(0, Ordering::Release);
     }
 }

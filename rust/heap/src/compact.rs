@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::object::{address, Colour, Header, ENTITY, MARK, STRING};
 use crate::plan::Plan;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{fence, AtomicU64, Ordering};
 use crate::walk::Piece;
 use hh_region::pages;
 use std::os::fd::AsFd;
@@ -37,8 +37,10 @@ impl Heap {
         let (plan, new_top) = self.plan(top)?;
         self.check(&plan, top)?;
         let collector = self.collector();
-        // Release: pairs with `connect`.
-        collector.moving.store(1, Ordering::Release);
+        // Relaxed, and a fence: pairs with `connect`. Nothing is moved before this is said: a store
+        // after one with Release could be.
+        collector.moving.store(1, Ordering::Relaxed);
+        fence(Ordering::Release);
         self.move_all(&plan, top, new_top);
         self.span().locals().iter().for_each(|local| {
             local.all_notes().for_each(|(_, note)| note.clear());
@@ -117,13 +119,14 @@ impl Heap {
 
     fn move_all(&self, plan: &Plan, top: u64, new_top: u64) {
         let update = |field: &AtomicU64| {
+            // Relaxed, and below: nobody else is there, by contract.
             let word = field.load(Ordering::Relaxed);
             let old = address(word);
             if let Some(new) = Some(old)
                 .filter(|old| *old != 0)
                 .and_then(|old| plan.place(old))
             {
-                // Its mark goes along.
+                // Its mark goes along. Relaxed: as above.
                 field.store(new | (word & MARK), Ordering::Relaxed);
             }
         };
@@ -183,13 +186,16 @@ impl Heap {
         let keep = top.next_multiple_of(page).min(reserved);
         self.span().zero(top, keep.min(old_top).max(top));
         // What was given back counts as given back before it is: killed between the two, we leave
-        // memory that nobody counts, not an address that has none.
+        // memory that nobody counts, not an address that has none. Relaxed: a system call follows, and
+        // nobody else is there.
         info.reserved.store(keep, Ordering::Relaxed);
         let (offset, len) = (layout.table + keep, reserved - keep);
         if len > 0 && pages::give_back(self.file.as_fd(), offset, len).is_err() {
             self.span().zero(keep, old_top.max(keep));
+            // Relaxed: nobody else is there.
             info.reserved.store(reserved, Ordering::Relaxed);
         }
+        // Release: pairs with the exchange in `alloc.rs`; what is taken again is zero by then.
         info.top.store(top, Ordering::Release);
     }
 }
@@ -227,7 +233,7 @@ fn reachable(fields: &[AtomicU64], versions: u64) -> (Option<&AtomicU64>, Option
 fn renew(fields: &[AtomicU64], versions: u64) {
     let Some(entity) = entity(fields) else { return };
     let (latest, other) = entity.reachable(versions);
-    // Relaxed: nobody else is there, by contract.
+    // Relaxed, all: nobody else is there, by contract.
     let latest = latest.load(Ordering::Relaxed);
     let committed = other.map(|slot| slot.load(Ordering::Relaxed));
     entity.slots[0].store(latest, Ordering::Relaxed);
@@ -237,6 +243,7 @@ fn renew(fields: &[AtomicU64], versions: u64) {
     } else {
         0
     };
+    // Relaxed: as above.
     entity.version.store(version, Ordering::Relaxed);
 }
 

@@ -77,6 +77,7 @@ impl Range {
             } else {
                 now
             };
+            // Relaxed, both: as above; of several, one gets the number.
             match self.last.compare_exchange(
                 now,
                 from.wrapping_add(1),

@@ -62,6 +62,7 @@ impl Heap {
         let mut right = self.collecting_in(Phase::Idle)?;
         self.bury_dead();
         let collector = self.collector();
+        // Relaxed: a figure, which only those add to who have the right to collect, or bury.
         let free_bytes = collector.free_bytes.load(Ordering::Relaxed);
         // Those who saw the last collection mark still write to its log.
         let quiet = self.quiet(true);
@@ -78,6 +79,7 @@ impl Heap {
         // nothing is looked at until they are done.
         if !self.quiet(false) || !quiet {
             // One of them was stopped. What it overwrites will go unnoticed, so nothing is freed.
+            // Relaxed: only those read it who collect after us.
             collector.spoiled.store(1, Ordering::Relaxed);
         }
         Ok(())

@@ -21,7 +21,8 @@ pub fn insert(
     object: u64,
     before: impl FnOnce(),
 ) -> bool {
-    // SeqCst, all: the lists built on it order their changes of several fields.
+    // SeqCst, all: the lists built on it order their changes of several fields. Pairs with itself,
+    // with `Heap::compare_modify_addr`, and with `Heap::load`.
     let order = Ordering::SeqCst;
     if field.load(order) != next || link.compare_exchange(0, next, order, order).is_err() {
         return false;

@@ -52,6 +52,7 @@ impl Heap {
                     Ok(false) if !spoiled() => (),
                     Ok(false) => continue,
                     Err(error) => {
+                        // Relaxed, and below: only those read it who collect after us.
                         self.collector().spoiled.store(1, Ordering::Relaxed);
                         return Err(error);
                     }
@@ -61,6 +62,7 @@ impl Heap {
             break;
         }
         if let Err(error) = marker.drain() {
+            // Relaxed: as above.
             self.collector().spoiled.store(1, Ordering::Relaxed);
             return Err(error);
         }

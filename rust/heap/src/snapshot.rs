@@ -47,6 +47,7 @@ impl Heap {
         out.piece()?;
         let words = self.span().words(self.top());
         for piece in words.chunks(PIECE) {
+            // Relaxed: as above.
             let word = |word: &crate::sync::AtomicU64| word.load(Ordering::Relaxed);
             out.buffer.extend(piece.iter().map(word));
             out.piece()?;

@@ -65,9 +65,11 @@ impl Heap {
                 }
                 Colour::Black => {
                     join(std::mem::take(&mut run), at);
+                    // Relaxed: published with the next phase, pairs with `Heap::shade`.
                     cell.store(header.coloured(Colour::White).word(), Ordering::Relaxed);
                 }
                 Colour::White => {
+                    // Relaxed: nobody is told of what is free; who walks sees either colour.
                     cell.store(header.coloured(Colour::Blue).word(), Ordering::Relaxed);
                     freed += header.bytes();
                     if run == 0 {

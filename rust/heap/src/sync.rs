@@ -3,4 +3,4 @@
 //! The lock-free files of this crate name atomics through `crate::sync` only, so that a
 //! model test can include those very files beside a `sync` of its own, made of loom's.
 
-pub use hh_region::sync::{AtomicU64, Ordering};
+pub use hh_region::sync::{fence, AtomicU64, Ordering};

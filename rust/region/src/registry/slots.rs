@@ -1,9 +1,9 @@
 //! The registry's table of spans: what the numbers in its tree stand for. Slots live in
-//! chunks that are never freed, so that a reader can look at a slot at any time; a
-//! sequence number tells it whether what it read belongs together.
+//! chunks that are never freed, so that a reader can look at a slot at any time.
 
+use super::slot::{Contents, Slot};
 use crate::error::{Error, Result};
-use crate::sync::process::{fence, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::process::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Slots in chunk 0; chunk `k` has twice as many as chunk `k - 1`.
 const FIRST: usize = 64;
@@ -11,26 +11,6 @@ const CHUNKS: usize = 26;
 
 /// The end of the list of free slots.
 const NONE: u32 = u32::MAX;
-
-/// One span, or a place for one.
-///
-/// `sequence` is even while the slot holds a span and odd while it does not. It only ever
-/// grows, so that a [`crate::RangeId`] (sequence and slot number) is never given twice.
-struct Slot {
-    base: AtomicUsize,
-    len: AtomicUsize,
-    kind: AtomicU32,
-    sequence: AtomicU32,
-    next_free: AtomicU32,
-}
-
-/// What a slot says about its span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Contents {
-    pub(super) base: usize,
-    pub(super) len: usize,
-    pub(super) kind: u32,
-}
 
 pub(super) struct Slots {
     chunks: [AtomicPtr<Slot>; CHUNKS],
@@ -87,7 +67,7 @@ impl Slots {
             let mut made = Vec::new();
             made.try_reserve_exact(size)
                 .map_err(|_| Error::new(libc::ENOMEM, "register", format!("{size} spans more")))?;
-            made.extend((0..size).map(|_| Slot::unused()));
+            made.extend((0..size).map(|_| Slot::unused(NONE)));
             let made = Box::leak(made.into_boxed_slice());
             let ours = made.as_mut_ptr();
             let null = core::ptr::null_mut();
@@ -136,32 +116,15 @@ impl Slots {
             Some(found) => found,
             None => self.fresh()?,
         };
-        // Relaxed: `read` orders its loads by the sequence, stored last.
-        slot.base.store(base, Ordering::Relaxed);
-        slot.len.store(len, Ordering::Relaxed);
-        slot.kind.store(kind, Ordering::Relaxed);
-        // Release: pairs with the first load in `read`. The slot is this thread's alone.
-        let sequence = slot.sequence.load(Ordering::Relaxed).wrapping_add(1);
-        slot.sequence.store(sequence, Ordering::Release);
+        let sequence = slot.fill(Contents { base, len, kind });
         Ok((n, id_of(n, sequence)))
     }
 
     /// What slot `n` holds, and under which id, if it holds anything.
     #[inline]
     pub(super) fn read(&self, n: u32) -> Option<(u64, Contents)> {
-        let slot = self.slot(n)?;
-        // Acquire: pairs with the Release in `take`.
-        let before = slot.sequence.load(Ordering::Acquire);
-        let contents = Contents {
-            base: slot.base.load(Ordering::Relaxed),
-            len: slot.len.load(Ordering::Relaxed),
-            kind: slot.kind.load(Ordering::Relaxed),
-        };
-        // Acquire: keeps the loads above before the one below; pairs with the fence in
-        // `retire`, which keeps the next owner's stores behind the odd sequence.
-        fence(Ordering::Acquire);
-        let after = slot.sequence.load(Ordering::Relaxed);
-        (before == after && before % 2 == 0 && before != 0).then(|| (id_of(n, before), contents))
+        let (sequence, contents) = self.slot(n)?.read()?;
+        Some((id_of(n, sequence), contents))
     }
 
     /// The slot that `id` names, and what it holds, if the id is still good.
@@ -173,39 +136,22 @@ impl Slots {
     /// Ends the use of a slot under `id`; whether this call did. The caller clears the
     /// tree and then frees the slot.
     pub(super) fn retire(&self, n: u32, id: u64) -> bool {
-        let Some(slot) = self.slot(n) else {
-            return false;
-        };
         let sequence = (id >> 32) as u32;
-        let odd = sequence.wrapping_add(1);
-        // Relaxed: of several callers one wins; the fence orders what follows.
-        let won = slot
-            .sequence
-            .compare_exchange(sequence, odd, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok();
-        // Release: pairs with the fence in `read`.
-        fence(Ordering::Release);
-        won
+        self.slot(n).is_some_and(|slot| slot.retire(sequence))
     }
 
     /// Puts a slot back, for another span.
     pub(super) fn free(&self, n: u32) {
         let Some(slot) = self.slot(n) else { return };
-        // Relaxed: the slot is the caller's alone. A slot that never got into the tree is
-        // not retired yet.
-        let sequence = slot.sequence.load(Ordering::Relaxed);
-        if sequence % 2 == 0 {
-            slot.sequence
-                .store(sequence.wrapping_add(1), Ordering::Relaxed);
-            // Release: pairs with the fence in `read`.
-            fence(Ordering::Release);
-        }
+        // One that never got into the tree is not retired yet.
+        slot.empty();
         // Relaxed: a first guess, corrected by the exchange.
         let mut head = self.free.load(Ordering::Relaxed);
         loop {
+            // Relaxed: published by the exchange.
             slot.next_free.store(head as u32, Ordering::Relaxed);
             let changed = ((head >> 32).wrapping_add(1) << 32) | u64::from(n);
-            // Release: pairs with the Acquire in `recycled`, for `next_free`.
+            // Release: pairs with the Acquire in `recycled`, for `next_free` and for `Slot::fill`.
             match self
                 .free
                 .compare_exchange(head, changed, Ordering::Release, Ordering::Relaxed)
@@ -213,18 +159,6 @@ impl Slots {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
-        }
-    }
-}
-
-impl Slot {
-    fn unused() -> Slot {
-        Slot {
-            base: AtomicUsize::new(0),
-            len: AtomicUsize::new(0),
-            kind: AtomicU32::new(0),
-            sequence: AtomicU32::new(1),
-            next_free: AtomicU32::new(NONE),
         }
     }
 }

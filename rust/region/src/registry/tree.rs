@@ -169,6 +169,7 @@ fn clear_level(
                 clear_level(below, level + 1, start + (index << shift), low, high, slot);
             }
             Entry::Slot(there) if there == slot => {
+                // Relaxed, both: as above.
                 let _ =
                     entry.compare_exchange(encode(slot), 0, Ordering::Relaxed, Ordering::Relaxed);
             }

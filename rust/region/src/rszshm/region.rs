@@ -190,7 +190,7 @@ impl Region {
     }
 
     fn enter(&self, op: &'static str) -> Result<Use<'_>> {
-        // Acquire: pairs with the AcqRel in `detach`.
+        // Acquire: pairs with the SeqCst in `detach`.
         if self.users.fetch_add(1, Ordering::Acquire) & DETACHED == 0 {
             return Ok(Use(self));
         }

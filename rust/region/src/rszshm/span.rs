@@ -117,6 +117,7 @@ impl Held {
             return;
         }
         let claim = &self.span.claim;
+        // Relaxed: see `reached`.
         let reached = self.span.reached.load(Ordering::Relaxed);
         // SAFETY: what is left behind holds numbers, not references; loads from them find
         // zero from now on, and stores stay in this process.

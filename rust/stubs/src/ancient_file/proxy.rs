@@ -123,6 +123,7 @@ pub(crate) unsafe fn value(proxy: Value) -> Result<usize, Exn> {
         if follow(site, held as u64) {
             token.store(0, Ordering::Relaxed);
             release(site, held as u64);
+        // Relaxed: as above.
         } else if token.load(Ordering::Relaxed) != 0 {
             // Not another domain, which has followed it just now: the proxy is a copy of one that
             // was collected.

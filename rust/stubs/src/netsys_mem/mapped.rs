@@ -78,6 +78,7 @@ unsafe fn unix_operations() -> usize {
             let array = caml_unix_mapped_alloc(CHAR_C as i32, 1, std::ptr::null_mut(), &0);
             (*descriptor(array)).flags = CHAR_C;
             let operations = (array as *const usize).read();
+            // Relaxed: as above.
             KNOWN.store(operations, Ordering::Relaxed);
             operations
         },

@@ -1,4 +1,4 @@
-//! The lock-free files of the shared heap, compiled against loom's atomics: the shipped source
+//! The lock-free files of the shared heap, and one of the regions' registry, compiled against loom's atomics: the shipped source
 //! itself, by its path. `tests/` has the models.
 #![allow(dead_code, unused_imports)]
 
@@ -29,5 +29,7 @@ mod layout;
 pub mod locals;
 #[path = "../../../../rust/heap/src/object.rs"]
 pub mod object;
+#[path = "../../../../rust/region/src/registry/slot.rs"]
+pub mod slot;
 #[path = "../../../../rust/heap/src/table.rs"]
 pub mod table;

@@ -1,8 +1,8 @@
 //! loom's atomics under the names of the machine's. loom takes `SeqCst` accesses for `AcqRel` ones;
 //! fences on both sides make them what they are.
 
-pub use loom::sync::atomic::Ordering;
-use loom::sync::atomic::{self, fence};
+use loom::sync::atomic;
+pub use loom::sync::atomic::{fence, AtomicU32, AtomicUsize, Ordering};
 
 /// An atomic whose `SeqCst` accesses have one order.
 #[derive(Debug, Default)]
