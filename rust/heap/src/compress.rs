@@ -75,6 +75,19 @@ pub fn compress(bytes: &[u8], tag: u64, compression: Compression) -> Result<(Hea
     Ok((header, payload))
 }
 
+/// The bytes of an object: its header, and the payload. The payload's own memory, as a large one
+/// should not be there twice.
+pub fn with_header(header: Header, mut payload: Vec<u8>) -> Result<Vec<u8>> {
+    const WORD: usize = size_of::<u64>();
+    let len = payload.len();
+    let reserved = payload.try_reserve_exact(WORD);
+    reserved.map_err(|_| out_of_memory(len + WORD))?;
+    payload.resize(len + WORD, 0);
+    payload.copy_within(..len, WORD);
+    payload[..WORD].copy_from_slice(&header.word().to_le_bytes());
+    Ok(payload)
+}
+
 /// The number of bytes to provide for [`decompress`], where `last` is the payload's last byte;
 /// `None` if the header says more than the payload can possibly hold.
 pub fn capacity(header: Header, last: u8) -> Option<u64> {

@@ -105,6 +105,26 @@ let view () =
       Gc.full_major ();
       check_bool "byte" true (buf.{addr + 7} = 'Z'))
 
+external compress : string -> int -> int -> string = "hh_compress"
+
+(* Room for a string and its copy, not for a third. What was compressed was kept for good where OCaml
+   had no memory for the string; then there was none for compressing either. *)
+let () =
+  role "compresses" @@ fun _ ->
+  let input = String.make (256 lsl 20) 'x' in
+  for _ = 1 to 5 do
+    match compress input 19 (-1) with
+    | _ -> Alcotest.fail "there was room"
+    | exception Out_of_memory -> ()
+  done
+
+let no_memory_for_the_string () =
+  let command = "ulimit -v 930000 && exec " ^ Filename.quote Sys.executable_name in
+  Unix.putenv "HH_SHARED_TEST_ROLE" "compresses";
+  wait_ok
+    (Unix.create_process "/bin/sh" [| "sh"; "-c"; command |] Unix.stdin Unix.stdout
+       Unix.stderr)
+
 let () =
   run "shared_mem values"
     [
@@ -120,5 +140,6 @@ let () =
           case "bytes" bytes;
           case "words" cells;
           test "the view" view;
+          test "no memory for a compressed string" no_memory_for_the_string;
         ] );
     ]

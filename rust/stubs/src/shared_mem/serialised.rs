@@ -196,7 +196,8 @@ fn marshal_len(bytes: &[u8]) -> Option<u64> {
 ///
 /// The words of a serialised object that holds these bytes, header and all. Allocates. Raises
 /// `Invalid_argument` for a tag that isn't one of a serialised object, a compression that is none,
-/// and more than 2 GB; what is registered as `out_of_shared_memory` without memory for it.
+/// and more than 2 GB; what is registered as `out_of_shared_memory` without memory for it, and
+/// `Out_of_memory` without memory for the string.
 #[ocaml_interop::export]
 fn hh_compress(
     cr: &mut OCamlRuntime,
@@ -204,29 +205,43 @@ fn hh_compress(
     tag: OCaml<OCamlInt>,
     compression: OCaml<OCamlInt>,
 ) -> OCaml<String> {
-    let refused = |error| exception("hh_compress", error);
-    let object = object(bytes.as_bytes(), tag.to_i64(), compression.to_i64());
-    // Copied and dropped before `settle`, which may raise.
-    let value = object.map_err(refused).map(|object| string(&object));
+    let (tag, compression) = (tag.to_i64(), compression.to_i64());
+    let (object, len) = settle(compressed(bytes.as_bytes(), tag, compression));
+    // SAFETY:
+    // - so many bytes of this thread's, which nobody else uses before they are copied: allocating
+    //   runs no OCaml code.
+    // - it may raise: nothing here has a destructor.
+    let value = unsafe { ocaml_sys::caml_alloc_initialized_string(len, object) };
+    drop(COMPRESSED.try_with(RefCell::take));
     // SAFETY: the value just made, which nothing has had a chance to move.
-    unsafe { OCaml::new(cr, settle(value)) }
+    unsafe { OCaml::new(cr, value) }
+}
+
+thread_local! {
+    /// The object that this thread has just compressed. Where the string raises, it stays until the
+    /// next one, and doesn't leak.
+    static COMPRESSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Compresses into [`COMPRESSED`]; where it is, until the next.
+fn compressed(bytes: &[u8], tag: i64, compression: i64) -> Result<(*const c_char, usize), Exn> {
+    let make = |last: &RefCell<Vec<u8>>| {
+        // Its memory goes before more is taken.
+        drop(last.take());
+        let object = object(bytes, tag, compression)?;
+        let place = (object.as_ptr().cast(), object.len());
+        drop(last.replace(object));
+        Ok(place)
+    };
+    let made = COMPRESSED.try_with(make).map_err(|_| Exn::OutOfMemory)?;
+    made.map_err(|error| exception("hh_compress", error))
 }
 
 fn object(bytes: &[u8], tag: i64, compression: i64) -> hh_heap::Result<Vec<u8>> {
     let tag = u64::try_from(tag).unwrap_or(u64::MAX);
     let compression = Compression::from_number(compression)?;
     let (header, payload) = compress::compress(bytes, tag, compression)?;
-    let mut object = compress::buffer(payload.len() + 8)?;
-    object[..8].copy_from_slice(&header.word().to_le_bytes());
-    object[8..].copy_from_slice(&payload);
-    Ok(object)
-}
-
-/// An OCaml string.
-fn string(bytes: &[u8]) -> Value {
-    // SAFETY:
-    // - `len` initialised bytes; a stub holds the runtime's lock.
-    unsafe { ocaml_sys::caml_alloc_initialized_string(bytes.len(), bytes.as_ptr().cast()) }
+    compress::with_header(header, payload)
 }
 
 /// `external decompress : _ addr -> string = "hh_decompress"`: ours, not the original's.
