@@ -443,9 +443,10 @@ val is_bigarray : Obj.t -> bool
 (** {1:io Input and output}
 
     These release the OCaml runtime while the system call runs, call it once, and raise
-    [Unix.Unix_error] with the function's name; a signal gives [EINTR]. Data is not copied
-    on its way. As many bytes are moved as the system moves in one call, which may be
-    fewer than asked for. They may be called from any thread and domain. *)
+    [Unix.Unix_error] with the function's name; a signal gives [EINTR], but not while a
+    regular file is read or written: Linux doesn't interrupt that. Data is not copied on
+    its way. As many bytes are moved as the system moves in one call, which may be fewer
+    than asked for. They may be called from any thread and domain. *)
 
 val mem_read : Unix.file_descr -> memory -> int -> int -> int
 (** [mem_read fd m off len] reads at most [len] bytes from [fd] into [m] from [off] on,

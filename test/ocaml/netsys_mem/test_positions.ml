@@ -77,6 +77,42 @@ let refused_positions () =
       fails_as "mem_pread" ESPIPE (fun () -> Netsys_mem.mem_pread r m 0 4 0L);
       fails_as "mem_pwrite" ESPIPE (fun () -> Netsys_mem.mem_pwrite w m 0 4 0L))
 
+(* Linux interrupts no regular file's call. But its log is read at positions as well, and whoever has
+   read all of it waits: then a signal comes, unless a message does before. *)
+let interrupted () =
+  let m = text (String.make 10_000 '-') in
+  let handler = Sys.signal Sys.sigusr1 (Signal_handle ignore) in
+  let rec read fd tries =
+    let child =
+      fork (fun () ->
+          Unix.sleepf 0.2;
+          Unix.kill (Unix.getppid ()) Sys.sigusr1)
+    in
+    let answer =
+      match Netsys_mem.mem_pread fd m 0 10_000 0L with
+      | bytes -> `Message bytes
+      (* EPIPE: messages that were gone before they were read. *)
+      | exception Unix.Unix_error (EPIPE, _, _) -> `Message 1
+      | exception Unix.Unix_error (EINTR, "mem_pread", _) -> `Interrupted
+    in
+    wait_ok child;
+    match answer with
+    | `Interrupted -> ()
+    | `Message bytes ->
+        check_bool "a message" true (bytes > 0 && tries > 0);
+        read fd (tries - 1)
+  in
+  (match Unix.openfile "/dev/kmsg" [ O_RDONLY ] 0 with
+  | exception Unix.Unix_error _ ->
+      print_endline "not tested: /dev/kmsg is not ours to read"
+  | fd ->
+      Fun.protect
+        ~finally:(fun () -> Unix.close fd)
+        (fun () ->
+          ignore (Unix.lseek fd 0 SEEK_END);
+          read fd 20));
+  Sys.set_signal Sys.sigusr1 handler
+
 let pieces () =
   Test_io.with_pair Test_io.pipe (fun r w ->
       let a = text "..hello.." and b = text "world!" in
@@ -145,6 +181,7 @@ let suites =
       test "at positions" positions;
       test "at far positions" far_positions;
       test "refused positions" refused_positions;
+      test "a signal" interrupted;
       test "pieces" pieces;
       test "refused pieces" refused_pieces;
       test "a file that shrank" shrunk_file;
