@@ -243,7 +243,11 @@ let killed_between_mark_and_removal _ =
       (Numbers.elements (Numbers.get "set") = List.init 10 Stdlib.Fun.id)
   done
 
-let kills = 150
+(* Bytecode and the debug runtime are slower, and have the same lists. *)
+let kills =
+  match Sys.backend_type with
+  | Native when Sys.runtime_variant () = "" -> 1_000
+  | _ -> 150
 
 (* Victims change the even numbers, and all the while another worker, who counts, the odd ones. *)
 let killed_at_random handle =
