@@ -28,7 +28,12 @@ let cmp_string = String.compare
 
 exception Out_of_space
 
-let () = Callback.register_exception "Netsys_mem.Out_of_space" Out_of_space
+let () =
+  Callback.register_exception "Netsys_mem.Out_of_space" Out_of_space;
+  (* By the name that users know, which this module's isn't. *)
+  Printexc.register_printer (function
+    | Out_of_space -> Some "Netsys_mem.Out_of_space"
+    | _ -> None)
 
 external header : memory -> int -> int -> int -> unit = "hh_netsys_init_header"
 [@@noalloc]

@@ -82,6 +82,8 @@ let out_of_space () =
   let full what f =
     Alcotest.check_raises what Netsys_mem.Out_of_space (fun () -> ignore (f ()))
   in
+  check_string "by its name" "Netsys_mem.Out_of_space"
+    (Printexc.to_string Netsys_mem.Out_of_space);
   full "string" (fun () -> Netsys_mem.init_string m 0 56);
   ignore (Netsys_mem.init_string m 0 55);
   full "string later" (fun () -> Netsys_mem.init_string m 40 16);
