@@ -30,9 +30,12 @@ let usual md (Data (what, make)) =
   let value = make () in
   Gc.compact ();
   let bytes = size_of value in
+  let rounds, warm =
+    if bytes > 1 lsl 28 then (7, false) else (Measure.default_rounds, true)
+  in
   (* The place of what was shared before is free once nobody holds its proxy. *)
   let share () = Ancient.share md 0 value in
-  Measure.race
+  Measure.race ~rounds ~warm
     [
       Scratch.memcpy bytes;
       init_value bytes value;
