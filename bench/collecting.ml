@@ -70,7 +70,8 @@ let make () =
   let init heap_size () =
     Scratch.in_child (fun () ->
         let config = { SharedMem.heap_size; hash_table_pow = 22 } in
-        snd (Scratch.timed (fun () -> SharedMem.init config ~num_workers:8)))
+        snd
+          (Scratch.timed ~clock:Sys.time (fun () -> SharedMem.init config ~num_workers:8)))
   in
   Measure.race
     [

@@ -61,7 +61,7 @@ let way name ?(before = ignore) ?(announced = false) ?(stop = ignore) ~consumer 
 
 let contender records weight way =
   let n = Array.length records in
-  Measure.contender way.name ~prepare:way.before (fun () ->
+  Measure.contender way.name ~waits:true ~prepare:way.before (fun () ->
       if way.announced then send way.orders n;
       way.produce records;
       if not way.announced then send way.orders n;

@@ -1,7 +1,8 @@
 (* The benches: each topic in a process of its own, so that no heap is another's.
 
      main.exe FOLDER [TOPIC…]      results.json, tables.md and what is drawn from, in FOLDER
-     main.exe --redraw FOLDER      what is drawn from, again, from what the last run kept
+     main.exe --redraw FOLDER…     tables.md and what is drawn from, again, in the first folder,
+                                   from what runs kept in all of them
 
    The environment's QUICK asks for a run of a minute. *)
 
@@ -93,8 +94,8 @@ let () =
       Results.save results
   | [ _; option; what; folder; i ] when option = Opening.child ->
       Opening.in_child what folder (int_of_string i)
-  | [ _; "--redraw"; folder ] ->
-      Results.load (kept folder);
+  | _ :: "--redraw" :: folder :: others ->
+      List.iter (fun folder -> Results.load (kept folder)) (folder :: others);
       Results.write_markdown (Filename.concat folder "tables.md");
       Plots.write folder
   | _ :: folder :: names -> all folder names

@@ -7,9 +7,15 @@
 type contender
 
 val contender :
-  string -> ?prepare:(unit -> unit) -> ?after:('a -> unit) -> (unit -> 'a) -> contender
+  string ->
+  ?waits:bool ->
+  ?prepare:(unit -> unit) ->
+  ?after:('a -> unit) ->
+  (unit -> 'a) ->
+  contender
 (** [contender name ~prepare ~after f] is timed by running [f] alone: [prepare] runs
-    before and [after], with [f]'s result, after it, off the clock. *)
+    before and [after], with [f]'s result, after it, off the clock. [waits] (default
+    [false]) says that [f] waits for other processes. *)
 
 val reported : string -> (unit -> float) -> contender
 (** [reported name f] is a contender that takes its time itself: [f ()], in seconds. *)

@@ -14,7 +14,7 @@ set xtics nomirror textcolor rgb "%s"
 set ytics nomirror textcolor rgb "%s"
 set rmargin 4
 set grid linecolor rgb "#8b949e" linewidth 0.4 dashtype 3
-set key below left textcolor rgb "%s" samplen 2
+set key below textcolor rgb "%s" samplen 2
 |}
     ink ink ink ink ink
   |> fun text -> Scanf.format_from_string text "%d%s%s"
@@ -35,7 +35,9 @@ let picture c ?(height = 440) name ~title ~x ~y body =
   Printf.fprintf c "reset\n";
   Printf.fprintf c preamble height name title;
   let label axis text =
-    Printf.fprintf c "set %slabel \"%s\" textcolor rgb \"%s\"\n" axis text ink
+    Printf.fprintf c "set %slabel \"%s\" offset 0,%s textcolor rgb \"%s\"\n" axis text
+      (if axis = "x" then "0.4" else "0")
+      ink
   in
   label "x" x;
   label "y" y;

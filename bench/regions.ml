@@ -61,7 +61,8 @@ let appending folder n =
         ~after:Rszshm.remove (fun () -> append_to_region n);
       Measure.contender "write, to a file in memory" ~after:Sys.remove (fun () ->
           append_to_file folder n);
-      Measure.contender "write, to a pipe with a reader" (fun () -> through_a_pipe n);
+      Measure.contender "write, to a pipe with a reader" ~waits:true (fun () ->
+          through_a_pipe n);
     ]
   |> Results.add ~topic
        ~what:(Printf.sprintf "each of %d" n)
@@ -83,7 +84,7 @@ let counting n =
   Measure.race ~per:n
     [
       Measure.contender "Rszshm.fetch_add" count;
-      Measure.contender "Rszshm.fetch_add, two processes" (with_another count);
+      Measure.contender "Rszshm.fetch_add, two processes" ~waits:true (with_another count);
       Measure.contender "Atomic.fetch_and_add, private" (fun () ->
           Scratch.times n (fun _ -> Atomic.fetch_and_add atomic 1));
     ]

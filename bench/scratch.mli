@@ -7,8 +7,9 @@ val with_folder : (string -> 'a) -> 'a
 val in_child : (unit -> 'a) -> 'a
 (** [in_child f] is [f ()], computed in a forked process, and marshalled back. *)
 
-val timed : (unit -> 'a) -> 'a * float
-(** [timed f] is [f ()], and the seconds that it took. *)
+val timed : ?clock:(unit -> float) -> (unit -> 'a) -> 'a * float
+(** [timed f] is [f ()], and the seconds that it took by [clock], by default the time that
+    passed. *)
 
 val times : int -> (int -> 'a) -> unit
 (** [times n f] is [f 0], …, [f (n - 1)], whatever they are. *)

@@ -28,12 +28,16 @@ module Plain =
       let description = "record, not compressed"
     end)
 
+(* Redis is another process. *)
+let waits name =
+  not (String.starts_with ~prefix:"LMDB" name || String.starts_with ~prefix:"SQLite" name)
+
 let bytes_of r = Marshal.to_string (r : record) []
 let of_bytes s : record = Marshal.from_string s 0
 
 (* What a record weighs is looked at, so that all of it is read. *)
-let each name order f =
-  Measure.contender name (fun () ->
+let each ?waits name order f =
+  Measure.contender name ?waits (fun () ->
       Array.fold_left (fun sum i -> sum + weigh (f i)) 0 order)
 
 let reading folder records stores =
@@ -47,11 +51,12 @@ let reading folder records stores =
   let table = Hashtbl.create n in
   Array.iteri (fun i r -> Hashtbl.replace table i (bytes_of r)) records;
   let of_store (name, store) =
-    each (name ^ ", one by one") order (fun i -> of_bytes (store.Store.get (key i)))
+    each ~waits:(waits name) (name ^ ", one by one") order (fun i ->
+        of_bytes (store.Store.get (key i)))
   in
   let of_store_at_once (name, store) =
     let keys = Array.map key order in
-    Measure.contender (name ^ ", at once") (fun () ->
+    Measure.contender (name ^ ", at once") ~waits:(waits name) (fun () ->
         let sum = ref 0 in
         store.Store.get_all keys (fun s -> sum := !sum + weigh (of_bytes s));
         !sum)
@@ -72,7 +77,7 @@ let reading folder records stores =
 let writing records stores =
   let n = Array.length records in
   let to_store (name, store) =
-    Measure.contender (name ^ ", at once") (fun () ->
+    Measure.contender (name ^ ", at once") ~waits:(waits name) (fun () ->
         store.Store.put (Array.mapi (fun i r -> (string_of_int i, bytes_of r)) records))
   in
   let table = Hashtbl.create n in
