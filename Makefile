@@ -27,7 +27,7 @@ check:
 release:
 	$(IN) scripts/release
 
-# Speed, against what one would use instead: `make bench`, or `make bench QUICK=1` in a minute.
+# Speed, against what one would use instead: `make bench`, or `make bench QUICK=1` in a minute or two.
 # Whoever it is compared with is installed into the private root; on a host that has OCaml of its
 # own, what isn't there is left out, and named.
 bench: export HH_SHARED_PACKAGES = redis-server liblmdb0 libsqlite3-0 gnuplot-nox

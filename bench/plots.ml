@@ -101,7 +101,12 @@ let dots c name ~title row =
 (* For each row, a dot per contender: how many times faster than the base. *)
 let ratios c name ~title ~y rows =
   picture c name ~height:480 ~title ~x:"" ~y @@ fun () ->
-  output_string c "set logscale y\nunset xlabel\nset xtics rotate by -20\n";
+  output_string c
+    "set logscale y\n\
+     set yrange [0.5:*]\n\
+     set rmargin 12\n\
+     unset xlabel\n\
+     set xtics rotate by -20\n";
   Printf.fprintf c "set xrange [-0.5:%g]\n" (float (List.length rows) -. 0.5);
   let names = names rows in
   let block i contender =
