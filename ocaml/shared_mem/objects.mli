@@ -64,11 +64,15 @@ val prepare_write_compressed :
     once, not when it is written; [compression] defaults to [Lz4]) and under a checksum.
     For values of a program's own serialisation.
 
-    @raise Invalid_argument if [s] has more than 2{^ 31} bytes or so.
+    @raise Invalid_argument
+      if [s] has more than 2{^ 31} bytes or so, or if this program hasn't got the
+      compression.
     @raise SharedMem.Out_of_shared_memory if there is no memory to compress it. *)
 
 val read_compressed : 'k Kind.serialized -> 'k Words.addr -> string
 (** [read_compressed kind addr] is the string.
 
     @raise SharedMem.Invalid_header also if the object was written over.
-    @raise SharedMem.Out_of_shared_memory if there is no memory for it. *)
+    @raise SharedMem.Out_of_shared_memory if there is no memory for it.
+    @raise Invalid_argument
+      if it was compressed with zstd, and this program doesn't link [hh_shared.zstd]. *)

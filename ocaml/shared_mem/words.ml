@@ -68,7 +68,12 @@ let check_tag tag addr =
   if tag_of header <> tag then raise_header addr;
   header
 
-type compression = No_compression | Lz4
+type compression = No_compression | Lz4 | Zstd of int
 
 (* rust/heap/src/codec.rs reads these numbers. *)
-let number = function No_compression -> -1 | Lz4 -> 0
+let number = function
+  | No_compression -> -1
+  | Lz4 -> 0
+  | Zstd level when level >= 1 && level <= 22 -> level
+  | Zstd level ->
+      invalid_arg (Printf.sprintf "SharedMem: zstd's levels are 1 to 22, not %d" level)

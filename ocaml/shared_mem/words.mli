@@ -106,7 +106,9 @@ val tagged : int -> int
 (** How bytes are compressed.
 
     @canonical SharedMem.compression *)
-type compression = No_compression | Lz4
+type compression = No_compression | Lz4 | Zstd of int
 
 val number : compression -> int
-(** As the primitives have it. *)
+(** As the primitives have it.
+
+    @raise Invalid_argument if there is no such level of zstd. *)

@@ -88,7 +88,7 @@ pub fn with_header(header: Header, mut payload: Vec<u8>) -> Result<Vec<u8>> {
     Ok(payload)
 }
 
-/// The number of bytes to provide for [`decompress`], where `last` is the payload's last byte;
+/// The number of bytes to provide for `Block::decode`, where `last` is the payload's last byte;
 /// `None` if the header says more than the payload can possibly hold.
 pub fn capacity(header: Header, last: u8) -> Option<u64> {
     let bound = (header.words() * 8).saturating_mul(Codec::from_bits(last >> 4)?.max_ratio());
@@ -96,9 +96,26 @@ pub fn capacity(header: Header, last: u8) -> Option<u64> {
         .then_some(header.capacity())
 }
 
-/// Fills the beginning of `bytes` with what `payload` holds, and returns its length; `None` if
-/// it was damaged, doesn't fit, or isn't of its codec.
-pub fn decompress(header: Header, payload: &[u8], bytes: &mut [u8]) -> Option<usize> {
+/// A block that is as it was written, as far as a checksum can tell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block<'p> {
+    codec: Codec,
+    bytes: &'p [u8],
+}
+
+impl Block<'_> {
+    /// Fills the beginning of `bytes` with what it holds, and returns its length; `None` if it
+    /// doesn't fit, or isn't of its codec.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if this process hasn't got the codec; [`Error::OutOfMemory`].
+    pub(crate) fn decode(self, bytes: &mut [u8]) -> Result<Option<usize>> {
+        self.codec.decode(self.bytes, bytes)
+    }
+}
+
+/// The block in `payload`; `None` if it was damaged.
+pub(crate) fn block(header: Header, payload: &[u8]) -> Option<Block<'_>> {
     let (&last, rest) = payload.split_last()?;
     let (codec, count) = (Codec::from_bits(last >> 4)?, usize::from(last & 15));
     let (block, after) = rest.split_at(rest.len().checked_sub(count)?);
@@ -107,7 +124,10 @@ pub fn decompress(header: Header, payload: &[u8], bytes: &mut [u8]) -> Option<us
         // Only those that a program made itself.
         None => codec == Codec::Lz4,
     };
-    sound.then(|| codec.decode(block, bytes)).flatten()
+    sound.then_some(Block {
+        codec,
+        bytes: block,
+    })
 }
 
 const _: () = assert!((MAX_INPUT as u64).div_ceil(8) <= MAX_SERIALISED_WORDS);
@@ -133,6 +153,10 @@ mod tests {
 
     fn compress(bytes: &[u8], tag: u64) -> Result<(Header, Vec<u8>)> {
         super::compress(bytes, tag, Compression::Lz4)
+    }
+
+    fn decompress(header: Header, payload: &[u8], bytes: &mut [u8]) -> Option<usize> {
+        block(header, payload)?.decode(bytes).unwrap()
     }
 
     fn room(header: Header, payload: &[u8]) -> Vec<u8> {
@@ -223,6 +247,9 @@ mod tests {
         };
         assert_eq!(none(2, 3), None);
         assert_eq!(none(2, 2), Some(16));
+        let zstd = |capacity| super::capacity(Header::serialised(19, 2, capacity).unwrap(), 0x29);
+        assert_eq!(zstd(16 * (32 << 10) / 8 + 1), None);
+        assert_eq!(zstd(16 * (32 << 10) / 8), Some(16 * (32 << 10)));
         // No such codec.
         assert_eq!(
             super::capacity(Header::serialised(19, 1, 1).unwrap(), 0xf9),

@@ -50,6 +50,7 @@ mod sweep;
 pub mod sync;
 pub mod table;
 pub mod walk;
+pub mod zstd;
 
 pub use attach::Config;
 pub use backing::Backing;

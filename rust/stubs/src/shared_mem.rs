@@ -10,6 +10,7 @@
 
 mod attach;
 mod cells;
+mod codec;
 mod figures;
 mod gc;
 mod objects;

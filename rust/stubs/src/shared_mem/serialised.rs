@@ -65,8 +65,9 @@ fn hh_store_ocaml(
 
 /// `external store : 'a -> int -> int -> _ addr = "hh_store_compressed"`: ours, not the original's.
 ///
-/// [`hh_store_ocaml`] with a compression: 0 is LZ4, -1 none. Raises as that; `Invalid_argument` for
-/// another number.
+/// [`hh_store_ocaml`] with a compression: 0 is LZ4, -1 none, 1 to 22 zstd at that level. Raises as
+/// that; `Invalid_argument` for another number, and for zstd where [`hh_codec_install`] wasn't
+/// called.
 #[ocaml_interop::export]
 fn hh_store_compressed(
     _cr: &mut OCamlRuntime,
@@ -111,7 +112,8 @@ thread_local! {
 /// `external hh_deserialize : _ addr -> 'a = "hh_deserialize"`
 ///
 /// The value in a serialised object. Allocates. Raises what is registered as
-/// `invalid_address`, `invalid_header`, `worker_should_cancel`; `Out_of_memory`.
+/// `invalid_address`, `invalid_header`, `worker_should_cancel`; `Out_of_memory`;
+/// `Invalid_argument` if it is zstd's, and [`hh_codec_install`] wasn't called.
 #[ocaml_interop::export]
 fn hh_deserialize(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<Anything> {
     const NAME: &str = "hh_deserialize";
@@ -195,9 +197,9 @@ fn marshal_len(bytes: &[u8]) -> Option<u64> {
 /// the original's.
 ///
 /// The words of a serialised object that holds these bytes, header and all. Allocates. Raises
-/// `Invalid_argument` for a tag that isn't one of a serialised object, a compression that is none,
-/// and more than 2 GB; what is registered as `out_of_shared_memory` without memory for it, and
-/// `Out_of_memory` without memory for the string.
+/// `Invalid_argument` for a tag that isn't one of a serialised object, a compression that is none
+/// or that this program hasn't got, and more than 2 GB; what is registered as
+/// `out_of_shared_memory` without memory for it, and `Out_of_memory` without memory for the string.
 #[ocaml_interop::export]
 fn hh_compress(
     cr: &mut OCamlRuntime,
@@ -247,7 +249,7 @@ fn object(bytes: &[u8], tag: i64, compression: i64) -> hh_heap::Result<Vec<u8>> 
 /// `external decompress : _ addr -> string = "hh_decompress"`: ours, not the original's.
 ///
 /// The bytes in a serialised object. Allocates. Raises what is registered as `invalid_address` and
-/// `invalid_header`; `Invalid_argument` without a heap.
+/// `invalid_header`; `Invalid_argument` without a heap, or without zstd if they are zstd's.
 #[ocaml_interop::export]
 fn hh_decompress(cr: &mut OCamlRuntime, addr: OCaml<OCamlInt>) -> OCaml<String> {
     let addr = addr.to_i64();
