@@ -53,7 +53,8 @@ consumers() {
   cp "$here/../../ocaml/link/four/four.ml" "$tmp/consumers"
   cd "$tmp/consumers"
   for file in *.in; do mv "$file" "${file%.in}"; done
-  dune build --profile release ./programs.exe ./programs.bc ./flow.exe ./four.cmxs ./plugin.cmxs ./host.exe
+  dune build --profile release ./programs.exe ./programs.bc ./flow.exe ./four.cmxs ./plugin.cmxs ./host.exe \
+    ./zstd.exe ./zstd.bc ./zstd_use.cmxs ./zstd_use.cma
 }
 
 toplevel() {
@@ -68,6 +69,22 @@ dynlink() {
   local lib=$prefix/lib/hh_shared
   "$built/host.exe" "$lib"/stubs/*.cmxs "$lib"/{rszshm,ancient,netsys_mem,shared_mem}/*.cmxs \
     "$lib"/*.cmxs "$built/four.cmxs" "$built/plugin.cmxs" | grep -qx 'every library works'
+}
+
+zstd() { # in each kind of program
+  local built=$tmp/consumers/_build/default lib=$prefix/lib/hh_shared arguments archives
+  read -ra arguments < <(ocamlfind query -r -predicates byte -i-format hh_shared.shared_mem hh_shared.zstd | tr '\n' ' ')
+  read -ra archives < <(ocamlfind query -r -predicates byte -a-format hh_shared.shared_mem hh_shared.zstd | tr '\n' ' ')
+  echo >"$tmp/nothing.ml"
+  [[ $("$built/zstd.exe") == "zstd works" ]] && [[ $("$built/zstd.bc") == "zstd works" ]] &&
+    [[ $("$built/host.exe" "$lib"/{stubs,shared_mem,zstd}/*.cmxs "$built/zstd_use.cmxs") == "zstd works" ]] &&
+    ocaml "${arguments[@]}" "${archives[@]}" "$built/zstd_use.cma" "$tmp/nothing.ml" | grep -qx 'zstd works'
+}
+
+# Who distributes a program with zstd in it distributes Meta's licence.
+licences() {
+  tar -xjOf "$tarball" hh_shared-0.1.0/THIRD-PARTY-LICENSES >"$tmp/licences"
+  grep -q '^zstd-sys .*: BSD-3-Clause' "$tmp/licences" && grep -q 'Meta Platforms' "$tmp/licences"
 }
 
 tool() {
@@ -111,6 +128,8 @@ ok "a program with the primitives of Flow's names does" "$built/flow.exe"
 ok "the toplevel" toplevel
 ok "a plugin" dynlink
 ok "the tool" tool
+ok "zstd, for who links it" zstd
+ok "the licences of what it links" licences
 ok "the tutorials" tutorials
 ok "the sources in another project" vendored
 ok "opam remove" opam remove --switch=test hh_shared

@@ -16,5 +16,6 @@ let () =
   Alcotest.run ~argv:[| "test_dynlink" |] "native Dynlink"
     [
       ("load", List.map (fun file -> test (Filename.basename file) (load file)) files);
-      ("in the plugin", List.map used [ "SharedMem"; "Ancient"; "Netsys_mem"; "Rszshm" ]);
+      ( "in the plugin",
+        List.map used [ "SharedMem"; "Ancient"; "Netsys_mem"; "Rszshm"; "Zstd" ] );
     ]

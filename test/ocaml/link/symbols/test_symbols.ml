@@ -1,4 +1,4 @@
-(* `test_symbols OURS.a RSZSHM.a FOREIGN.a OCAML` looks at the archives' symbols.
+(* `test_symbols OURS.a RSZSHM.a ZSTD.a FOREIGN.a OCAML` looks at the archives' symbols.
 
    A symbol more than our own among the exports, such as rust_eh_personality, clashes with
    another Rust library in somebody's executable. A symbol more among the imports is one that a
@@ -31,6 +31,10 @@ let nm flags file = names (Printf.sprintf "nm %s %s" flags (Filename.quote file)
 let exports = nm "--extern-only --defined-only"
 let imports = nm "--undefined-only"
 
+(* Those that a program must have: zstd has weak ones, which it calls if somebody defines them. *)
+let needs file =
+  names (Printf.sprintf "nm --undefined-only %s | grep -v ' w '" (Filename.quote file))
+
 (* Every C program has these at hand: the compiler links them without being told. *)
 let system =
   lazy
@@ -56,6 +60,7 @@ let ours name =
     [ "hh_"; "ancient_"; "netsys_" ]
 
 let rszshm = String.starts_with ~prefix:"rszshm_"
+let zstd name = name = "hh_zstd_functions"
 let of_ocaml = String.starts_with ~prefix:"caml_"
 
 let test_exports archive own () =
@@ -64,7 +69,7 @@ let test_exports archive own () =
   check_empty "not our own" (Names.filter (fun name -> not (own name)) exports)
 
 let test_imports_of_system archive () =
-  let others = Names.filter (fun name -> not (of_ocaml name)) (imports archive) in
+  let others = Names.filter (fun name -> not (of_ocaml name)) (needs archive) in
   check_empty "not libc's or libgcc's" (Names.diff others (Lazy.force system))
 
 (* In the runtime of native programs and in that of bytecode: what only one has would break the
@@ -90,10 +95,10 @@ let test_foreign archive () =
   check_bool "Rust's own" true (Names.mem "rust_eh_personality" foreign)
 
 let () =
-  let archive, c_archive, foreign, where =
+  let archive, c_archive, zstd_archive, foreign, where =
     match Sys.argv with
-    | [| _; archive; c_archive; foreign; where |] -> (archive, c_archive, foreign, where)
-    | _ -> failwith "test_symbols OURS.a RSZSHM.a FOREIGN.a OCAML"
+    | [| _; ours; c; zstd; foreign; where |] -> (ours, c, zstd, foreign, where)
+    | _ -> failwith "test_symbols OURS.a RSZSHM.a ZSTD.a FOREIGN.a OCAML"
   in
   ignore (Unix.alarm 120);
   Alcotest.run ~argv:[| "test_symbols" |] "symbols"
@@ -110,6 +115,13 @@ let () =
           test "imports libc's and libgcc's" (test_imports_of_system c_archive);
           test "imports nothing of OCaml's" (fun () ->
               check_empty "imports" (Names.filter of_ocaml (imports c_archive)));
+        ] );
+      ( "zstd's archive",
+        [
+          test "exports our own" (test_exports zstd_archive zstd);
+          test "imports libc's" (test_imports_of_system zstd_archive);
+          test "imports nothing of OCaml's" (fun () ->
+              check_empty "imports" (Names.filter of_ocaml (imports zstd_archive)));
         ] );
       ("another archive", [ test "would be told" (test_foreign foreign) ]);
     ]
