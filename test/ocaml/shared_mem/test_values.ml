@@ -107,23 +107,32 @@ let view () =
 
 external compress : string -> int -> int -> string = "hh_compress"
 
-(* Room for a string and its copy, not for a third. What was compressed was kept for good where OCaml
+(* The address space of this process, in bytes. *)
+let address_space () =
+  let status = In_channel.with_open_bin "/proc/self/status" In_channel.input_all in
+  let line =
+    List.find (String.starts_with ~prefix:"VmSize:") (String.split_on_char '\n' status)
+  in
+  Scanf.sscanf line "VmSize: %d kB" (fun kb -> kb * 1024)
+
+(* Room for one copy of a string, and not for two. What was compressed was kept for good where OCaml
    had no memory for the string; then there was none for compressing either. *)
 let () =
   role "compresses" @@ fun _ ->
-  let input = String.make (256 lsl 20) 'x' in
+  let size = 256 lsl 20 in
+  let input = String.make size 'x' in
+  let limit =
+    Printf.sprintf "prlimit --pid %d --as=%d" (Unix.getpid ())
+      (address_space () + (size * 3 / 2))
+  in
+  check_int limit 0 (Sys.command limit);
   for _ = 1 to 5 do
     match compress input 19 (-1) with
     | _ -> Alcotest.fail "there was room"
     | exception Out_of_memory -> ()
   done
 
-let no_memory_for_the_string () =
-  let command = "ulimit -v 930000 && exec " ^ Filename.quote Sys.executable_name in
-  Unix.putenv "HH_SHARED_TEST_ROLE" "compresses";
-  wait_ok
-    (Unix.create_process "/bin/sh" [| "sh"; "-c"; command |] Unix.stdin Unix.stdout
-       Unix.stderr)
+let no_memory_for_the_string () = wait_ok (spawn "compresses" [])
 
 let () =
   run "shared_mem values"
