@@ -28,9 +28,17 @@ const MOST_HOLES: usize = 8192;
 
 const PAGE: usize = 4096;
 
+/// The lanes that wait for the next mark.
+pub(crate) type Slots = [AtomicPtr<Lane>; SLOTS];
+
+/// No lane waits.
+pub(crate) const fn none() -> Slots {
+    [const { AtomicPtr::new(null_mut()) }; SLOTS]
+}
+
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    ready: [AtomicPtr<Lane>; SLOTS],
+    ready: &'static Slots,
     /// Every lane's burial ground, newest first.
     grounds: AtomicPtr<Ground>,
     holes: AtomicUsize,
@@ -48,11 +56,10 @@ struct Ground {
 }
 
 impl Lanes {
-    pub(crate) const fn new(lengths: &'static [usize]) -> Lanes {
-        #[allow(clippy::declare_interior_mutable_const)] // an initialiser, never read
-        const EMPTY: AtomicPtr<Lane> = AtomicPtr::new(null_mut());
+    /// With slots that no other has.
+    pub(crate) const fn new(lengths: &'static [usize], ready: &'static Slots) -> Lanes {
         Lanes {
-            ready: [EMPTY; SLOTS],
+            ready,
             grounds: AtomicPtr::new(null_mut()),
             holes: AtomicUsize::new(0),
             made: AtomicUsize::new(0),
@@ -69,7 +76,7 @@ impl Lanes {
 
     /// A lane that nobody else has.
     pub(crate) fn take(&self) -> Result<Box<Lane>, Error> {
-        for slot in &self.ready {
+        for slot in self.ready {
             // Relaxed: a look that saves the exchange.
             if slot.load(Ordering::Relaxed).is_null() {
                 continue;
@@ -88,7 +95,7 @@ impl Lanes {
     pub(crate) fn put(&self, mut lane: Box<Lane>) -> Option<Box<Lane>> {
         lane.memory.trim();
         let lane = Box::into_raw(lane);
-        for slot in &self.ready {
+        for slot in self.ready {
             // Release: pairs with `take`. Relaxed on failure: nothing was learnt.
             let put = slot.compare_exchange(null_mut(), lane, Ordering::Release, Ordering::Relaxed);
             if put.is_ok() {

@@ -30,7 +30,7 @@ mod step;
 use hh_graph::header::WORD;
 use hh_region::sync::process::{AtomicUsize, Ordering};
 use hh_region::{pages, Error};
-use lanes::Lanes;
+use lanes::{Lanes, Slots};
 use locked::Locked;
 use small::Small;
 
@@ -81,7 +81,10 @@ pub struct Arena {
     live: AtomicUsize,
 }
 
-static GLOBAL: Arena = Arena::new();
+// Not within the arena: these begin as zeroes and take no room in the executable.
+static READY: Slots = lanes::none();
+static PROTECTED: Slots = lanes::none();
+static GLOBAL: Arena = Arena::with(&lane::LENGTHS, &READY, &PROTECTED);
 
 /// The arena of this process.
 ///
@@ -101,16 +104,25 @@ impl Default for Arena {
 impl Arena {
     /// An arena that takes its first memory when it is first used. Memory and address space
     /// are the process's for good: dropping an arena gives neither back.
-    pub const fn new() -> Arena {
+    pub fn new() -> Arena {
         Arena::with_lanes_of(&lane::LENGTHS)
     }
 
     /// The same, in lanes of the first of `lengths` (multiples of 2 MB) that can be had: no
     /// graph can be larger. For tests.
-    pub(crate) const fn with_lanes_of(lengths: &'static [usize]) -> Arena {
+    pub(crate) fn with_lanes_of(lengths: &'static [usize]) -> Arena {
+        let slots = || Box::leak(Box::new(lanes::none()));
+        Arena::with(lengths, slots(), slots())
+    }
+
+    const fn with(
+        lengths: &'static [usize],
+        ready: &'static Slots,
+        protected: &'static Slots,
+    ) -> Arena {
         Arena {
-            lanes: Lanes::new(lengths),
-            protected: Lanes::new(lengths),
+            lanes: Lanes::new(lengths, ready),
+            protected: Lanes::new(lengths, protected),
             small: Locked::new(Small::new()),
             live: AtomicUsize::new(0),
         }
