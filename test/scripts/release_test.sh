@@ -23,6 +23,6 @@ cut_off=(unshare -n)
 "$root/scripts/with-ocaml" "${cut_off[@]}" true 2>/dev/null || cut_off=(unshare -rn)
 status=0
 "$root/scripts/with-ocaml" "${cut_off[@]}" \
-  timeout 900 bash "$here/release/install.sh" "$(tail -n1 "$tmp/log")" "$tmp" || status=$?
+  timeout 2700 bash "$here/release/install.sh" "$(tail -n1 "$tmp/log")" "$tmp" || status=$?
 finished=yes
 exit "$status"
