@@ -23,7 +23,7 @@ check:
 	$(IN) scripts/check
 	scripts/run-tests
 
-# A tarball that builds without a network: _build/release.
+# A tarball that builds without a network: _build/release. To publish it, HOMEPAGE=https://…
 release:
 	$(IN) scripts/release
 

@@ -123,21 +123,61 @@ let write_json ~machine path =
     (texts (List.rev !missing))
     (String.concat ",\n" (List.map json_of_row (rows ())))
 
-(* Tables for a page: one for each row. *)
+(* Tables for a page: rows of one topic that have one base in one table, unless that would be
+   too wide; the others in one each. *)
+
+let together row next = row.topic = next.topic && row.base = next.base
+
+let rec groups = function
+  | [] -> []
+  | row :: rest -> (
+      match groups rest with
+      | (next :: _ as group) :: others when together row next -> (row :: group) :: others
+      | others -> [ row ] :: others)
+
+let names group =
+  let all = List.concat_map (fun row -> List.map (fun f -> f.name) row.figures) group in
+  List.fold_left (fun seen n -> if List.mem n seen then seen else n :: seen) [] all
+  |> List.rev
+
+let most_columns = 7
+let write_line c cells = Printf.fprintf c "| %s |\n" (String.concat " | " cells)
+let rule c columns = write_line c ("---" :: List.init columns (fun _ -> "---:"))
+
+let write_together c names group =
+  write_line c ("" :: names);
+  rule c (List.length names);
+  let cell row name =
+    match List.find_opt (fun f -> f.name = name) row.figures with
+    | None -> ""
+    | Some figure -> (
+        match cells row figure with
+        | [ _; median; _; _; ""; _ ] -> median
+        | [ _; median; _; _; faster; _ ] -> Printf.sprintf "%s (%s)" median faster
+        | _ -> assert false)
+  in
+  List.iter (fun row -> write_line c (row.what :: List.map (cell row) names)) group
+
+let write_alone c row =
+  write_line c [ row.what; "median"; "least"; "most"; "against " ^ row.base; "from … to" ];
+  rule c 5;
+  List.iter (fun figure -> write_line c (cells row figure)) row.figures
 
 let write_markdown path =
   Out_channel.with_open_bin path @@ fun c ->
   let topic = ref "" in
-  let table row =
+  let write group =
+    let row = List.hd group and names = names group in
     if row.topic <> !topic then Printf.fprintf c "## %s\n\n" row.topic;
     topic := row.topic;
-    Printf.fprintf c "| %s | median | least | most | against %s | from … to |\n" row.what
-      row.base;
-    output_string c "| --- | ---: | ---: | ---: | ---: | ---: |\n";
-    let line figure =
-      Printf.fprintf c "| %s |\n" (String.concat " | " (cells row figure))
+    let alone row =
+      write_alone c row;
+      output_string c "\n"
     in
-    List.iter line row.figures;
-    output_string c "\n"
+    if List.length group > 1 && List.length names <= most_columns then begin
+      write_together c names group;
+      output_string c "\n"
+    end
+    else List.iter alone group
   in
-  List.iter table (rows ())
+  List.iter write (groups (rows ()))

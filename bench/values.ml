@@ -99,7 +99,7 @@ let writing records stores =
        ~size:(float n) ~base:"SharedMem add"
 
 let run () =
-  let n = if Measure.quick then 10_000 else 100_000 in
+  let n = if Measure.quick then 4_000 else 100_000 in
   let config = { SharedMem.heap_size = 1 lsl 33; hash_table_pow = 19 } in
   ignore (SharedMem.init config ~num_workers:0);
   let records = Array.init n record in

@@ -10,7 +10,10 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/release_test.XXXXXX")
 finished=''
 trap 'rm -rf --one-file-system "$tmp"; [[ $finished ]] || echo "not ok - the test ended early"' EXIT
 
-if "$root/scripts/with-ocaml" "$root/scripts/release" "$tmp" >"$tmp/log" 2>&1; then
+mkdir "$tmp/checkout"
+git -C "$root" archive HEAD | tar -x -C "$tmp/checkout"
+if HOMEPAGE=https://example.org/hh_shared "$root/scripts/with-ocaml" "$root/scripts/release" "$tmp" \
+  >"$tmp/log" 2>&1; then
   echo "ok - the tarball is made"
 else
   cat "$tmp/log"

@@ -5,6 +5,7 @@ set -euo pipefail
 tarball=$1 tmp=$2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 failures=0
+user_crates=${CARGO_HOME:-$HOME/.cargo}
 export HOME=$tmp/home CARGO_HOME=$tmp/no-crates OPAMROOT=$tmp/opam OPAMYES=1 OPAMROOTISOK=1 OPAMCOLOR=never
 # rustup's own cargo asks where its toolchains are.
 export RUSTUP_HOME=${RUSTUP_HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)/.rustup}
@@ -45,6 +46,9 @@ repository() {
   opam init --bare --no-setup --disable-sandboxing local "$repo" &&
     opam switch create test --empty
 }
+
+# The fields that only who publishes it can know were given to `make release`.
+lint() { opam lint "$tmp/repo/packages/hh_shared/hh_shared.0.1.0/opam" | grep 'Passed\.$'; }
 
 no_network() { ! getent ahosts deb.debian.org && ! ls "$CARGO_HOME"/registry; }
 
@@ -114,8 +118,15 @@ vendored() { # the sources in another dune project
   env -u OCAMLPATH dune build ./programs.exe && ./_build/default/programs.exe
 }
 
+pinned() { # the checkout, with the crates that cargo has fetched before
+  export CARGO_HOME=$user_crates
+  opam pin add --switch=test --kind=path hh_shared "$tmp/checkout" &&
+    cd "$tmp/consumers" && dune build --profile release ./programs.exe && "$built/programs.exe"
+}
+
 ok "there is no network, and no crate" no_network
 ok "a repository of its own" repository
+ok "opam lint finds nothing" lint
 ok "opam install hh_shared" opam install --switch=test hh_shared
 prefix=$(opam var --switch=test prefix)
 export OCAMLPATH=$prefix/lib CAML_LD_LIBRARY_PATH=$prefix/lib/stublibs
@@ -135,4 +146,5 @@ ok "the sources in another project" vendored
 ok "opam remove" opam remove --switch=test hh_shared
 left=$(find "$prefix/lib" "$prefix/bin" "$prefix/man" "$prefix/share" -iname '*hh[-_]shared*' 2>/dev/null || true)
 ok "nothing is left" test -z "$left"
+ok "opam pin of a checkout" pinned
 [[ $failures -eq 0 ]]
