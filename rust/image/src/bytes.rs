@@ -2,7 +2,7 @@
 //! Little-endian, as the OCaml values beside them are.
 
 pub(crate) use hh_region::checksum;
-use twox_hash::XxHash3_128;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The unit in which the file's space is given out, in bytes: superblocks, nodes of the key
 /// table and extents start at multiples of it. No two extents share a page, because a process
@@ -11,7 +11,7 @@ pub(crate) const PAGE_BYTES: u64 = 4096;
 
 /// The 128 bits by which the key table knows a name.
 pub(crate) fn name_hash(name: &[u8]) -> u128 {
-    XxHash3_128::oneshot(name)
+    xxh3_128(name)
 }
 
 /// The word at byte `at` of `bytes`, which has at least `at + 8` bytes.

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::extent::Extent;
 use crate::pins::{self, Pins};
 use hh_graph::verify::Verified;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One holder of a value; 0 is nobody's.
@@ -20,7 +20,7 @@ pub(crate) struct Holds {
     /// By offset. Two of them do not overlap: nobody writes where something is held, and a file
     /// that says otherwise is refused.
     extents: BTreeMap<u64, Hold>,
-    tokens: HashMap<Token, Vec<u64>>,
+    tokens: BTreeMap<Token, Vec<u64>>,
     last: Token,
     /// How often something was pinned, or let go: tells who read a state whether what is held now
     /// was held all the time.

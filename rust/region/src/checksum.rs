@@ -5,5 +5,5 @@
 ///
 /// Part of the file formats: XXH3 is stable by specification.
 pub fn checksum(bytes: &[u8]) -> u64 {
-    twox_hash::XxHash3_64::oneshot(bytes)
+    xxhash_rust::xxh3::xxh3_64(bytes)
 }
