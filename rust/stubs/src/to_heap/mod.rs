@@ -3,10 +3,11 @@
 //! A value that lies as the copier laid it, in one of our ranges, is walked where it is
 //! ([`hh_graph::linear`]): no table, no hashing. Any other is copied into scratch memory first,
 //! where it then lies so. Either way the walk's visitor builds the copy: [`small`] in one piece of
-//! the minor heap, [`large`] block by block in the major heap. In neither does anything collect
-//! between the first allocation and the last store.
+//! the minor heap, [`medium`] in a run of it, [`large`] block by block in the major heap. In none
+//! does anything collect between the first allocation and the last store.
 
 mod large;
+mod medium;
 mod quick;
 mod small;
 
@@ -179,7 +180,10 @@ unsafe fn build(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop>
     // SAFETY: by contract.
     unsafe {
         match small::build(first, limit, allow) {
-            Err(Stop::Large) => large::build(first, limit, allow),
+            Err(Stop::Large) => match medium::build(first, limit, allow) {
+                Err(Stop::Large) => large::build(first, limit, allow),
+                answer => answer,
+            },
             answer => answer,
         }
     }

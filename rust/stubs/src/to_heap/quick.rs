@@ -24,14 +24,15 @@ struct Met {
     at: usize,
 }
 
-mod kind {
-    pub(super) const SPECIAL: u8 = 0;
-    pub(super) const BYTES: u8 = 1;
-    pub(super) const VALUES: u8 = 2;
+/// What of a block is to be walked, as far as its tag tells.
+pub(super) mod kind {
+    pub(in super::super) const SPECIAL: u8 = 0;
+    pub(in super::super) const BYTES: u8 = 1;
+    pub(in super::super) const VALUES: u8 = 2;
 }
 
 /// The kinds of blocks, by their tags.
-static KINDS: [u8; 256] = kinds();
+pub(super) static KINDS: [u8; 256] = kinds();
 
 const fn kinds() -> [u8; 256] {
     let mut kinds = [kind::SPECIAL; 256];
