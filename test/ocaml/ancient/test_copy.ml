@@ -62,7 +62,15 @@ let immediates () =
   check_bool "integers" true (Ancient.copy 5 = 5 && Ancient.copy [] = []);
   let literal = "static" in
   if Sys.backend_type = Native then
-    check_bool "static" true (Ancient.copy literal == literal)
+    check_bool "static" true (Ancient.copy literal == literal);
+  (* Static data are kept wherever they are met, other ancient values copied. *)
+  let other = Ancient.mark (string_of_int 7) in
+  let p = Ancient.mark (Sys.opaque_identity 1, literal, Ancient.follow other) in
+  let _, kept, copied = Ancient.copy (Ancient.follow p) in
+  Ancient.delete p;
+  Ancient.delete other;
+  check_bool "in the heap" true (in_heap copied && copied = "7");
+  if Sys.backend_type = Native then check_bool "kept" true (kept == literal)
 
 let sharing_and_cycles () =
   let check n =

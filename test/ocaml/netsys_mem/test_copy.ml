@@ -305,6 +305,16 @@ let heap_copies () =
       check_bool "equal" true (compare v back = 0))
     !kept
 
+(* Its header was taken for the end of what may be read, and that for a lack of memory. *)
+let empty_block_at_the_end () =
+  List.iter
+    (fun n ->
+      let v = List.init n (fun i -> if i < n - 1 then [| i |] else [||]) in
+      let copy = Netsys_mem.copy_value [ Copy_atom ] v in
+      check_bool (string_of_int n) true (copy = v);
+      check_bool "the process's own" true (List.nth copy (n - 1) == Array.sub [| 1 |] 0 0))
+    [ 1; 2; 50; 51; 52; 60; 1000; 13_107; 13_108; 30_000 ]
+
 let suites =
   ( "copy",
     [
@@ -317,4 +327,5 @@ let suites =
       test "five million elements" deep;
       test "collections" collections;
       test "copies in the heap" heap_copies;
+      test "an empty block at the end" empty_block_at_the_end;
     ] )

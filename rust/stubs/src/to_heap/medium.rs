@@ -129,10 +129,10 @@ impl Walk {
     /// - `value` is `next`.
     #[inline(always)]
     unsafe fn meet(&mut self, value: usize, at: usize) -> Result<(), Stop> {
-        if value >= self.most {
+        if value > self.most {
             return Err(self.too_much);
         }
-        // SAFETY: before `most`.
+        // SAFETY: before `most`. (A block of no fields is all header.)
         let header = unsafe { load(value - WORD) };
         let end = value + header::wosize(header) * WORD;
         if end > self.most {

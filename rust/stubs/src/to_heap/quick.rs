@@ -2,7 +2,8 @@
 //! [`super::small`] does, without all that sharing, closures and the like would take.
 //!
 //! The walk is [`hh_graph::linear`]'s, by addresses instead of indices: each pointer that it meets
-//! has to lead to where the blocks met so far end, or this is left to the careful way. Its
+//! has to lead to where the blocks met so far end, or to static data, or this is left to the careful
+//! way. Its
 //! speed is a matter of how many instructions a block takes: nothing is looked up, nothing called,
 //! and one list does for what is to be walked and for what is to be moved.
 
@@ -59,6 +60,13 @@ struct Walk {
 }
 
 impl Walk {
+    /// Whether the pointer `value`, which leads to no new block, stays as it is: static data.
+    #[inline(never)]
+    fn may_keep(&self, value: usize, allow: Allow) -> bool {
+        let near = self.first..self.first + (MOST_WORDS + 2) * WORD;
+        !near.contains(&value) && allow.pointer(value)
+    }
+
     /// Meets the block whose first field is at `value`, by the pointer at `at`.
     ///
     /// # Safety
@@ -128,12 +136,13 @@ pub(super) unsafe fn build(first: usize, allow: Allow) -> Result<Value, Stop> {
             while at < end {
                 let value = (at as *const usize).read();
                 if is_block(value) {
-                    if value != walk.next {
+                    if value == walk.next {
+                        // From the pointer, not from `next`, though they are the same: the header
+                        // there needn't wait for the one before it then.
+                        walk.meet(opaque(value), at)?;
+                    } else if !walk.may_keep(value, allow) {
                         return Err(Stop::Careful);
                     }
-                    // From the pointer, not from `next`, though they are the same: the header
-                    // there needn't wait for the one before it then.
-                    walk.meet(opaque(value), at)?;
                 }
                 at += WORD;
             }
