@@ -72,16 +72,22 @@ impl<'a> Chunks<'a> {
     /// Killed at any moment, what is left of a chunk is its contents, zeros, or nothing: a chunk
     /// that counts as having memory has it.
     pub fn forget(&self, slots: usize, zero: impl Fn(u64, u64), give_back: impl Fn(u64, u64)) {
+        self.each_ready(slots, |from, to| {
+            zero(from, to);
+            let chunk = (from >> SLOT_POW) as usize >> self.pow;
+            // Release: pairs with the Acquire in `ready`.
+            self.bits[chunk / 64].fetch_and(!(1 << (chunk % 64)), Ordering::Release);
+            give_back(from, to);
+        });
+    }
+
+    /// Calls `each` with the bytes, from and to, of every chunk that has memory behind it.
+    pub fn each_ready(&self, slots: usize, each: impl Fn(u64, u64)) {
         let bytes = (slots as u64) << SLOT_POW;
         let step = 1_u64 << (self.pow + SLOT_POW);
         for chunk in 0..bytes.div_ceil(step) {
-            let slot = (chunk as usize) << self.pow;
-            let (from, to) = (chunk * step, bytes.min((chunk + 1) * step));
-            if self.ready(slot) {
-                zero(from, to);
-                // Release: pairs with the Acquire in `ready`.
-                self.bits[chunk as usize / 64].fetch_and(!(1 << (chunk % 64)), Ordering::Release);
-                give_back(from, to);
+            if self.ready((chunk as usize) << self.pow) {
+                each(chunk * step, bytes.min((chunk + 1) * step));
             }
         }
     }

@@ -18,7 +18,6 @@ impl Heap {
 
     /// [`Heap::reset`], for whoever has the right to.
     pub(crate) fn empty(&self) {
-        let start = self.layout().heap_start;
         let table = self.layout().table;
         self.span().table().forget(
             |from, to| self.span().zero(from, to),
@@ -27,6 +26,20 @@ impl Heap {
                 let _ = pages::give_back(self.file.as_fd(), table + from, to - from);
             },
         );
+        self.forget_objects(self.layout().heap_start);
+    }
+
+    /// Empties the table, and makes the heap end at `top`, if it doesn't before: with rubbish in it,
+    /// which the caller overwrites. Memory that is used again is not given back: to get it again
+    /// costs more than to fill it. For whoever has the right to [`Heap::reset`].
+    pub(crate) fn make_room(&self, top: u64) {
+        let zero = |from, to| self.span().zero(from, to);
+        self.span().table().clear(zero);
+        self.forget_objects(top.min(self.top()));
+    }
+
+    /// All that is not the table, above `top`.
+    fn forget_objects(&self, top: u64) {
         for local in self.span().locals() {
             local.clear_tallies();
             local.all_notes().for_each(|(_, note)| note.clear());
@@ -34,7 +47,7 @@ impl Heap {
         // Relaxed: nobody else is there, by contract.
         let info = self.span().info();
         info.next_version.store(FIRST_VERSION, Ordering::Relaxed);
-        self.lower_top(start);
-        self.collector().clear(start);
+        self.lower_top(top);
+        self.collector().clear(top);
     }
 }

@@ -90,7 +90,7 @@ impl Heap {
                 return Err(changed());
             }
         }
-        self.empty();
+        self.make_room(self.layout().heap_start + head.heap_bytes);
         let loaded = self.fill(&mut file, &head);
         if loaded.is_err() {
             self.empty();

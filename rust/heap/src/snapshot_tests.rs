@@ -283,6 +283,35 @@ fn a_pipe_is_read_once_so_only_into_an_empty_heap() {
     check(&other);
 }
 
+// Loading keeps the memory that it fills anew: nothing of what was in it may be seen again.
+#[test]
+fn nothing_is_left_of_the_heap_that_was_there() {
+    let saved = file();
+    example().save(saved.as_fd()).unwrap();
+    let empty = file();
+    heap(1 << 20, 10).save(empty.as_fd()).unwrap();
+    let old = |n: u64| (1_000_000 + n).to_ne_bytes();
+    for (file, bytes) in [(&saved, 1 << 23), (&saved, 1 << 16), (&empty, 1 << 22)] {
+        let heap = heap(1 << 24, 12);
+        for n in 0..1000 {
+            let addr = object(&heap, STRING, &vec![u64::MAX; bytes / 8 / 1000]);
+            heap.add(&old(n), addr as i64).unwrap();
+        }
+        seek(file, 0);
+        heap.restore(file.as_fd()).unwrap();
+        match heap.table_stats().used {
+            0 => assert_eq!(heap.used_bytes(), 0),
+            _ => check(&heap),
+        }
+        assert!((0..1000).all(|n| heap.get(&old(n)) == Ok(0)));
+        // Behind it all is zero, as far as it will ever be taken.
+        let words = (heap.layout().heap_end - heap.top()) / 8;
+        let rest = heap.alloc(words as i64).unwrap();
+        let word = |n: u64| heap.load((rest + 8 * n) as i64);
+        assert!((0..words).all(|n| word(n) == Ok(0)));
+    }
+}
+
 // An empty heap has nothing to lose: the file is checked while it is loaded.
 #[test]
 fn damage_found_while_loading_leaves_an_empty_heap_empty() {

@@ -281,6 +281,16 @@ impl<'a> Table<'a> {
     /// where it ends, and `give_back` their memory.
     pub fn forget(&self, zero: impl Fn(u64, u64), give_back: impl Fn(u64, u64)) {
         self.chunks.forget(self.slots.len(), zero, give_back);
+        self.forget_probes();
+    }
+
+    /// Empties the table and keeps its memory. As [`Table::forget`].
+    pub fn clear(&self, zero: impl Fn(u64, u64)) {
+        self.chunks.each_ready(self.slots.len(), zero);
+        self.forget_probes();
+    }
+
+    fn forget_probes(&self) {
         // Relaxed: nobody else uses the table meanwhile.
         self.probe.furthest.store(0, Ordering::Relaxed);
         self.probe.full.store(0, Ordering::Relaxed);
