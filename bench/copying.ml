@@ -34,4 +34,7 @@ let run () =
   List.iter copying
     ((500_000 / scale, Data ("a value of 41 blocks", Marking.small_value))
     :: (10_000 / scale, Data ("1,000 strings", fun () -> strings 1000))
+    :: (1_000 / scale, Data ("tree of 2^13 nodes", fun () -> tree 13))
+    :: (1_000 / scale, Data ("map of 3,000 strings", fun () -> map 3_000))
+    :: (1_000 / scale, Data ("list of 10,000 ints", fun () -> list 10_000))
     :: List.map (fun data -> (1, data)) usual)

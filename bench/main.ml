@@ -42,6 +42,15 @@ let run_topic name results =
   match Unix.waitpid [] child with
   | _, WEXITED 0 -> Results.load results
   | _ -> Results.left_out name "it failed"
+  | exception Sys.Break ->
+      Unix.kill child Sys.sigterm;
+      ignore (Unix.waitpid [] child);
+      raise Sys.Break
+
+(* Who is stopped puts away what it made: folders, and servers. *)
+let stop_in_order () =
+  let stop = Sys.Signal_handle (fun _ -> raise Sys.Break) in
+  List.iter (fun s -> Sys.set_signal s stop) [ Sys.sigint; Sys.sigterm; Sys.sighup ]
 
 let machine () =
   let line program arguments =
@@ -88,6 +97,7 @@ let all folder names =
   Plots.write folder
 
 let () =
+  stop_in_order ();
   match Array.to_list Sys.argv with
   | [ _; option; name; results ] when option = topic_option ->
       (List.assoc name topics) ();

@@ -130,13 +130,15 @@ val copy : 'a -> 'a
     their own, which are freed with them). Integers and static data are not copied.
     Closures and objects that were marked are copied, and work.
 
-    Cost: for a small value less than half of [Marshal.from_string]'s time. For one of
-    more than 257 words, one and a half times [Marshal.from_bytes]'s, and up to three
-    times where many of some thousand words are made and dropped: each of their blocks is
+    Cost: for a value of up to 257 words less than half of [Marshal.from_string]'s time,
+    for one of up to 512 KB half of it to all of it: these are built in the minor heap.
+    For a larger one, one and a half times [Marshal.from_bytes]'s: each of its blocks is
     allocated in the major heap by itself, in the one way that OCaml offers to libraries.
-    Values inside of a larger ancient one, and ones that refer to other ancient ones, may
-    take twice as long, and their size again in memory meanwhile. Domains that want to
-    collect wait while a large value is copied.
+    Of many copies that are kept, the collector has more work than of what [Marshal]
+    makes: together that is two to three times as long. Values inside of a larger ancient
+    one, and ones that refer to other ancient ones, may take twice as long, and their size
+    again in memory meanwhile. Domains that want to collect wait while a large value is
+    copied.
 
     @raise Invalid_argument
       if [v] holds what cannot be copied, naming it and where it is, as {!mark} does; so
