@@ -12,6 +12,9 @@ trap 'rm -rf --one-file-system "$tmp"; [[ $finished ]] || echo "not ok - the tes
 
 mkdir "$tmp/checkout"
 git -C "$root" archive HEAD | tar -x -C "$tmp/checkout"
+git -C "$tmp/checkout" init --quiet
+git -C "$tmp/checkout" add --all
+git -C "$tmp/checkout" -c user.name=test -c user.email=test@example.org commit --quiet --message=all
 if HOMEPAGE=https://example.org/hh_shared "$root/scripts/with-ocaml" "$root/scripts/release" "$tmp" \
   >"$tmp/log" 2>&1; then
   echo "ok - the tarball is made"

@@ -120,7 +120,7 @@ vendored() { # the sources in another dune project
 
 pinned() { # the checkout, with the crates that cargo has fetched before
   export CARGO_HOME=$user_crates
-  opam pin add --switch=test --kind=path hh_shared "$tmp/checkout" &&
+  opam pin add --switch=test hh_shared "git+file://$tmp/checkout" &&
     cd "$tmp/consumers" && dune build --profile release ./programs.exe && "$built/programs.exe"
 }
 
