@@ -48,7 +48,10 @@ repository() {
 }
 
 # The fields that only who publishes it can know were given to `make release`.
-lint() { opam lint "$tmp/repo/packages/hh_shared/hh_shared.0.1.0/opam" | grep 'Passed\.$'; }
+lint() {
+  opam lint "$tmp/repo/packages/hh_shared/hh_shared.0.1.0/opam" | tee "$tmp/lint"
+  grep -q 'Passed\.$' "$tmp/lint"
+}
 
 no_network() { ! getent ahosts deb.debian.org && ! ls "$CARGO_HOME"/registry; }
 
