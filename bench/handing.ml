@@ -41,15 +41,14 @@ let way name ?(before = ignore) ?(announced = false) ?(stop = ignore) ~consumer 
   match Unix.fork () with
   | 0 -> (
       Unix.close orders;
-      let consume = consumer () in
-      let rec serve () =
+      let rec serve consume =
         match receive theirs with
         | 0 -> Unix._exit 0
         | n ->
             send back (consume n);
-            serve ()
+            serve consume
       in
-      try serve ()
+      try serve (consumer ())
       with exn ->
         prerr_endline (name ^ ": " ^ Printexc.to_string exn);
         Unix._exit 1)
@@ -139,6 +138,8 @@ let shared_mem step handle records =
   way "SharedMem add and get" ~before ~consumer (fun () -> Array.iteri Values.Table.add)
 
 let store step folder kind =
+  (* Made before there are two: SQLite lets only one make a database with a log. *)
+  (kind.Store.open_in folder).close ();
   let consumer () =
     let store = kind.Store.open_in folder in
     fun n ->
