@@ -132,11 +132,12 @@ val copy : 'a -> 'a
 
     Cost: for a value of up to 257 words less than half of [Marshal.from_string]'s time,
     for one of up to 512 KB half of it to all of it: these are built in the minor heap.
-    For a larger one, one and a half times [Marshal.from_bytes]'s: each of its blocks is
-    allocated in the major heap by itself, in the one way that OCaml offers to libraries.
-    Of many copies that are kept, the collector has more work than of what [Marshal]
-    makes: together that is two to three times as long. Values inside of a larger ancient
-    one, and ones that refer to other ancient ones, may take twice as long, and their size
+    For a larger one, or one that hangs on an array of more than 256 elements, one and a
+    half times [Marshal.from_bytes]'s, up to twice: each of its blocks is allocated in the
+    major heap by itself, in the one way that OCaml offers to libraries, or promoted. Of
+    many copies that are kept, the collector has more work than of what [Marshal] makes:
+    together that is two to three times as long. Values inside of a larger ancient one,
+    and ones that refer to other ancient ones, may take twice as long, and their size
     again in memory meanwhile. Domains that want to collect wait while a large value is
     copied.
 

@@ -415,7 +415,8 @@ val copy_value : init_value_flag list -> 'a -> 'a
     them. Other flags are ignored: blocks without fields become this process's.
 
     A value of up to 512 KB is built in the minor heap, which takes less time than
-    [Marshal.from_bytes]; a larger one takes one and a half times as long.
+    [Marshal.from_bytes]; a larger one, or one that hangs on an array of more than 256
+    elements, takes one and a half times as long, or twice.
 
     @raise Failure as {!init_value}.
     @raise Out_of_memory if the heap can't grow. *)
