@@ -95,6 +95,8 @@ let sampled () =
   let v =
     (List.init 3000 (fun i -> (text i, float i, Int64.of_int i)), Array.init 700 text)
   in
+  (* Inside of a block, a zero is taken for the header of one that has moved. *)
+  let zeroes = List.init 3000 (fun _ -> Array.make 7 0.) in
   let alive = Atomic.make 0 in
   let tracker =
     {
@@ -111,7 +113,8 @@ let sampled () =
   | _ ->
       Fun.protect ~finally:Gc.Memprof.stop @@ fun () ->
       for _ = 1 to 20 do
-        same "sampled" v
+        same "sampled" v;
+        same "sampled zeroes" zeroes
       done;
       check_bool "something was" true (Atomic.get alive > 0)
 
