@@ -18,17 +18,21 @@ pub(crate) struct Pending<P> {
     pub(crate) spot: P,
 }
 
+/// Room for a queue. Apart from its ends, which the loop then holds in registers.
+pub(crate) type Ring<P> = [Pending<P>; LENGTH];
+
 #[derive(Debug)]
-pub(crate) struct Fifo<P> {
-    ring: [Pending<P>; LENGTH],
+pub(crate) struct Fifo<'a, P> {
+    ring: &'a mut Ring<P>,
     first: usize,
     len: usize,
 }
 
-impl<P: Copy + Default> Fifo<P> {
-    pub(crate) fn new() -> Fifo<P> {
+impl<P: Copy + Default> Fifo<'_, P> {
+    #[inline(always)]
+    pub(crate) fn new(ring: &mut Ring<P>) -> Fifo<'_, P> {
         Fifo {
-            ring: [Pending::default(); LENGTH],
+            ring,
             first: 0,
             len: 0,
         }

@@ -1,10 +1,10 @@
 //! How far a copy is, and the scan of a large one.
 
 use crate::copy::Copier;
-use crate::fifo::Fifo;
+use crate::fifo::{Fifo, Ring};
 use crate::header::{self, is_block, WORD};
 use crate::output::Stop;
-use crate::resolve::New;
+use crate::resolve::resolve_common;
 use crate::source::Source;
 use crate::space::Space;
 use crate::tail::Tail;
@@ -101,7 +101,7 @@ impl Scan {
     }
 
     /// After a question to the source: on to the next piece of a long block, or of blocks.
-    #[cold]
+    #[inline(always)]
     fn go_on(&mut self) {
         if self.stop < self.end {
             self.stop = self.end.min(self.stop + BREATH_BYTES);
@@ -124,7 +124,24 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         table: &mut V,
         scan: &mut Scan,
     ) -> Result<(), Stop> {
-        let mut fifo = Fifo::new();
+        // Nobody has the address of this one: so it is in registers.
+        let mut here = *scan;
+        // SAFETY: by this function's contract.
+        let answer = unsafe { self.scan_all(table, &mut here) };
+        *scan = here;
+        answer
+    }
+
+    /// # Safety
+    /// - as for [`crate::copy()`].
+    #[inline(always)]
+    unsafe fn scan_all<V: Visited>(
+        &mut self,
+        table: &mut V,
+        scan: &mut Scan,
+    ) -> Result<(), Stop> {
+        let mut ring = Ring::default();
+        let mut fifo = Fifo::new(&mut ring);
         loop {
             while scan.cursor < scan.stop {
                 // SAFETY: `cursor < stop <= free`: a word written by this copy.
@@ -164,23 +181,31 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
     #[inline(always)]
     unsafe fn settle_first<V: Visited>(
         &mut self,
-        fifo: &mut Fifo<V::Spot>,
+        fifo: &mut Fifo<'_, V::Spot>,
         table: &mut V,
         scan: &mut Scan,
     ) -> Result<(), Stop> {
         let Some(first) = fifo.first() else {
             return Ok(());
         };
-        let next = scan.next;
-        let mut skipped = false;
-        // SAFETY: by this function's contract; the word is one that the scan has read.
-        unsafe {
-            // Where there is nothing in it to scan, and everything before it is done.
-            let new = |new: New| skipped = new.first == next + WORD && new.any == 0;
-            let value = self.resolve(first.value, first.spot, table, &mut scan.tail, new)?;
-            scan.tail.write(first.at, value);
-        }
-        if skipped {
+        let free = scan.tail.free;
+        // SAFETY: by this function's contract.
+        let common = unsafe { resolve_common(first.value, first.spot, table, &mut scan.tail) };
+        let (value, leaf) = match common {
+            Some(common) => common,
+            None => {
+                // SAFETY: by this function's contract.
+                let (value, end) = unsafe { self.resolve_any(first.value, table, scan.tail)? };
+                scan.tail.set_end(end);
+                // SAFETY: if the copy is longer now, by a block.
+                let leaf = scan.tail.free > free && unsafe { scan.tail.values(free) }.any == 0;
+                (value, leaf)
+            }
+        };
+        // SAFETY: the word is one that the scan has read.
+        unsafe { scan.tail.write(first.at, value) };
+        // Everything before it is done, and there is nothing in it to scan.
+        if leaf && scan.next == free {
             scan.next = scan.tail.free;
         }
         self.output.pointer(first.at);
