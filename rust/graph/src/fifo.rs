@@ -43,6 +43,11 @@ impl<P: Copy + Default> Fifo<'_, P> {
         self.len == LENGTH
     }
 
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Enters a pointer, and asks the cache for the block and its entry in the table.
     #[inline(always)]
     pub(crate) fn push<V: Visited<Spot = P>>(&mut self, at: usize, value: usize, table: &V) {

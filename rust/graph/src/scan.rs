@@ -1,7 +1,7 @@
 //! How far a copy is, and the scan of a large one.
 
 use crate::copy::Copier;
-use crate::fifo::{Fifo, Ring};
+use crate::fifo::{Fifo, Pending, Ring};
 use crate::header::{self, is_block, WORD};
 use crate::output::Stop;
 use crate::resolve::resolve_common;
@@ -153,6 +153,17 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
                         if fifo.is_full() {
                             // SAFETY: by this function's contract.
                             unsafe { self.settle_first(&mut fifo, table, scan)? };
+                        } else if fifo.is_empty()
+                            && scan.next == scan.tail.free
+                            && scan.cursor + WORD == scan.stop
+                        {
+                            // A chain, as a list is.
+                            let at = scan.cursor;
+                            let spot = table.spot(value);
+                            scan.cursor = scan.stop;
+                            // SAFETY: by this function's contract.
+                            unsafe { self.settle(Pending { at, value, spot }, table, scan)? };
+                            continue;
                         }
                         fifo.push(scan.cursor, value, table);
                     }
@@ -188,6 +199,22 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         let Some(first) = fifo.first() else {
             return Ok(());
         };
+        fifo.pop();
+        // SAFETY: by this function's contract.
+        unsafe { self.settle(first, table, scan) }
+    }
+
+    /// Replaces a pointer of the queue by what it becomes in the copy.
+    ///
+    /// # Safety
+    /// - as for [`crate::copy()`].
+    #[inline(always)]
+    unsafe fn settle<V: Visited>(
+        &mut self,
+        first: Pending<V::Spot>,
+        table: &mut V,
+        scan: &mut Scan,
+    ) -> Result<(), Stop> {
         let free = scan.tail.free;
         // SAFETY: by this function's contract.
         let common = unsafe { resolve_common(first.value, first.spot, table, &mut scan.tail) };
@@ -209,7 +236,6 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
             scan.next = scan.tail.free;
         }
         self.output.pointer(first.at);
-        fifo.pop();
         Ok(())
     }
 }
