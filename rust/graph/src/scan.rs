@@ -71,6 +71,12 @@ impl Scan {
         self.cursor == self.stop && self.next == self.tail.free
     }
 
+    /// Whether all is done but the word at the cursor.
+    #[inline(always)]
+    fn is_at_last_word(&self) -> bool {
+        self.next == self.tail.free && self.cursor + WORD == self.stop
+    }
+
     /// Whether there is so much to scan in a block that the source is to be asked between.
     #[inline(always)]
     pub(crate) fn is_long(cursor: usize, end: usize) -> bool {
@@ -114,7 +120,7 @@ impl Scan {
 
 impl<S: Space, R: Source> Copier<'_, S, R> {
     /// Scans the copy until it holds no pointer to the source any more. Each goes by way of a
-    /// short queue.
+    /// short queue, where there is more than one.
     ///
     /// # Safety
     /// - as for [`crate::copy()`].
@@ -132,14 +138,12 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         answer
     }
 
+    /// The same.
+    ///
     /// # Safety
     /// - as for [`crate::copy()`].
     #[inline(always)]
-    unsafe fn scan_all<V: Visited>(
-        &mut self,
-        table: &mut V,
-        scan: &mut Scan,
-    ) -> Result<(), Stop> {
+    unsafe fn scan_all<V: Visited>(&mut self, table: &mut V, scan: &mut Scan) -> Result<(), Stop> {
         let mut ring = Ring::default();
         let mut fifo = Fifo::new(&mut ring);
         loop {
@@ -150,17 +154,14 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
                     if self.output.source.keep(value) {
                         self.output.pointer(scan.cursor);
                     } else {
-                        if fifo.is_full() {
+                        if let Some(first) = fifo.pop_if_full() {
                             // SAFETY: by this function's contract.
-                            unsafe { self.settle_first(&mut fifo, table, scan)? };
-                        } else if fifo.is_empty()
-                            && scan.next == scan.tail.free
-                            && scan.cursor + WORD == scan.stop
-                        {
-                            // A chain, as a list is.
+                            unsafe { self.settle(first, table, scan)? };
+                        } else if fifo.is_empty() && scan.is_at_last_word() {
+                            // As in a list: nothing is gained from a queue of one.
                             let at = scan.cursor;
                             let spot = table.spot(value);
-                            scan.cursor = scan.stop;
+                            scan.cursor += WORD;
                             // SAFETY: by this function's contract.
                             unsafe { self.settle(Pending { at, value, spot }, table, scan)? };
                             continue;
@@ -176,38 +177,19 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
             } else if scan.next < scan.tail.free {
                 // SAFETY: checked right here.
                 unsafe { scan.enter_next_block() };
-            } else if fifo.first().is_some() {
+            } else if let Some(first) = fifo.pop() {
                 // SAFETY: by this function's contract.
-                unsafe { self.settle_first(&mut fifo, table, scan)? };
+                unsafe { self.settle(first, table, scan)? };
             } else {
                 return Ok(());
             }
         }
     }
 
-    /// Replaces the oldest pointer of the queue by what it becomes in the copy.
+    /// Replaces a pointer to the source by what it becomes in the copy.
     ///
     /// # Safety
-    /// - as for [`crate::copy()`].
-    #[inline(always)]
-    unsafe fn settle_first<V: Visited>(
-        &mut self,
-        fifo: &mut Fifo<'_, V::Spot>,
-        table: &mut V,
-        scan: &mut Scan,
-    ) -> Result<(), Stop> {
-        let Some(first) = fifo.first() else {
-            return Ok(());
-        };
-        fifo.pop();
-        // SAFETY: by this function's contract.
-        unsafe { self.settle(first, table, scan) }
-    }
-
-    /// Replaces a pointer of the queue by what it becomes in the copy.
-    ///
-    /// # Safety
-    /// - as for [`crate::copy()`].
+    /// - as for [`crate::copy()`]; `first` was met by this scan.
     #[inline(always)]
     unsafe fn settle<V: Visited>(
         &mut self,
@@ -229,7 +211,7 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
                 (value, leaf)
             }
         };
-        // SAFETY: the word is one that the scan has read.
+        // SAFETY: the scan has read this word.
         unsafe { scan.tail.write(first.at, value) };
         // Everything before it is done, and there is nothing in it to scan.
         if leaf && scan.next == free {
