@@ -82,6 +82,24 @@ impl Slot {
     }
 }
 
+/// A cache line of slots.
+pub(crate) type Line = [Slot; LINE];
+
+/// Which slot of a line has `key`'s hash, `LINE` for none; and the empty ones, a bit for each.
+/// No branch: see above.
+#[inline(always)]
+fn look(line: &Line, key: Hash) -> (usize, usize) {
+    let (mut at, mut empty) = (LINE, 0);
+    for (n, slot) in line.iter().enumerate() {
+        // Relaxed: a hash never changes once it is set, and says nothing about the
+        // address, which is loaded with Acquire.
+        let hash = slot.hash.load(Ordering::Relaxed);
+        at = if hash == key.0 { n } else { at };
+        empty |= usize::from(hash == 0) << n;
+    }
+    (at, empty)
+}
+
 /// How far a key can be from its home.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -158,40 +176,33 @@ impl<'a> Table<'a> {
         distance % LINE == 0 && self.chunks.begins_at(place / LINE * LINE)
     }
 
+    /// The line of `key`'s home, if it has memory behind it. (A table smaller than a line has none.)
+    #[inline(always)]
+    pub(crate) fn line(&self, key: Hash) -> Option<&'a Line> {
+        let home = key.0 as usize & self.mask();
+        let line = self.slots.get(home / LINE * LINE..)?.first_chunk();
+        line.filter(|_| self.chunks.ready(home))
+    }
+
+    /// The slots of `line` in the order in which `key` is looked for.
+    #[inline(always)]
+    pub(crate) fn around(line: &'a Line, key: Hash) -> impl Iterator<Item = &'a Slot> {
+        (0..LINE).map(move |n| &line[(key.0 as usize + n) % LINE])
+    }
+
     /// The slot that has `key`'s hash.
     #[inline(always)]
     fn find(&self, key: Hash) -> Option<&'a Slot> {
-        let home = key.0 as usize & self.mask();
-        if !self.chunks.ready(home) {
-            return None;
-        }
-        let line = self.slots.get(home / LINE * LINE..);
-        let Some(line) = line.and_then(|slots| slots.first_chunk::<LINE>()) else {
+        let Some(line) = self.line(key) else {
             return self.find_from(0, key);
         };
-        // Relaxed: a hash never changes once it is set, and says nothing about the
-        // address, which is loaded with Acquire.
-        let hashes = line
-            .each_ref()
-            .map(|slot| slot.hash.load(Ordering::Relaxed));
-        // No branch: see above.
-        let mut at = LINE;
-        for (n, &hash) in hashes.iter().enumerate() {
-            at = if hash == key.0 { n } else { at };
-        }
+        let (at, empty) = look(line, key);
         match line.get(at) {
             Some(slot) => Some(slot),
-            // It would have taken the empty one.
-            None if hashes.contains(&0) => None,
-            None => self.find_from(LINE, key),
+            None if empty == 0 => self.find_from(LINE, key),
+            // It would have taken an empty one.
+            None => None,
         }
-    }
-
-    /// The slot where `key` is looked for first, if it has memory behind it.
-    #[inline]
-    pub(crate) fn home(&self, key: Hash) -> Option<&'a Slot> {
-        let home = key.0 as usize & self.mask();
-        self.slots.get(home).filter(|_| self.chunks.ready(home))
     }
 
     /// The slot that has `key`'s hash, if it isn't among the first `distance`. Apart, so that what
@@ -203,7 +214,8 @@ impl<'a> Table<'a> {
                 return None;
             }
             let at = self.place(key, distance);
-            if self.enters_chunk(at, distance) && !self.chunks.ready(at) {
+            let enters = distance == 0 || self.enters_chunk(at, distance);
+            if enters && !self.chunks.ready(at) {
                 return None;
             }
             let slot = self.slots.get(at)?;
@@ -272,7 +284,7 @@ impl<'a> Table<'a> {
     /// [`Table::add`], if it can be done near the key's home, on pages that are there; else `None`,
     /// and nothing was changed.
     pub fn add_near(&self, key: Hash, addr: u64, count: Count<'_>) -> Option<u64> {
-        self.home(key)?;
+        self.chunks.ready(self.place(key, 0)).then_some(())?;
         for distance in 0..=NEAR {
             let at = self.place(key, distance);
             if distance > 0 && self.enters_chunk(at, distance) {
@@ -294,7 +306,10 @@ impl<'a> Table<'a> {
     /// Takes away what is stored under `key` and returns it; 0 if there was nothing. `shade` gets
     /// the address before it is gone, and perhaps others that were there.
     pub fn remove(&self, key: Hash, count: Count<'_>, shade: impl Fn(u64)) -> u64 {
-        let Some(slot) = self.find(key) else { return 0 };
+        // Not `find`: an exchange whose place hangs on what was loaded keeps the next one's loads back.
+        let Some(slot) = self.find_from(0, key) else {
+            return 0;
+        };
         // Acquire: as in `get`.
         let mut old = slot.addr.load(Ordering::Acquire);
         while old != 0 {
