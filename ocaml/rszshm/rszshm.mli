@@ -33,7 +33,7 @@
 
     {b Failures.} A process may be killed at any instruction, {!grow} included: the others
     go on, and later ones attach and grow the file. No lock is held while growing, so a
-    process that is stopped stops nobody. Storage is reserved before it is mapped: a full
+    process that is stopped stops nobody. Storage is reserved before it is used: a full
     file system is an exception here, never a [SIGBUS] later. What a file says about
     itself is checked. What cannot be checked is a file that somebody {e cuts} while it is
     in use: {!update} and {!grow} notice, but data behind the cut are gone, and touching

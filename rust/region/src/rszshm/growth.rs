@@ -5,9 +5,10 @@ use std::os::fd::BorrowedFd;
 
 use crate::claim::{Access, Claim};
 use crate::error::{Error, Result};
+use crate::pages::page_size;
 use crate::rszshm::header;
 use crate::sync::process::Ordering;
-use crate::{pages, sys};
+use crate::{huge, pages, sys};
 
 /// What a growth found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub unsafe fn published(claim: &Claim, fd: BorrowedFd<'_>, mapped: usize) -> Res
     }
     // SAFETY: mapped by this function's contract, and the file holds the page (checked above).
     let flen = unsafe { header::flen_of(claim.base()) };
-    // Acquire: pairs with the exchange in `extend`, behind which the storage is reserved.
+    // Acquire: pairs with the exchange in `grow`, behind which the storage is reserved.
     let flen = flen.load(Ordering::Acquire);
     // It may have been extended since we looked.
     let file_len = if flen > file_len {
@@ -94,9 +95,8 @@ pub unsafe fn grow(claim: &Claim, fd: BorrowedFd<'_>, mapped: usize) -> Result<(
         let why = format!("the region is at its maximum of {from:#x} bytes");
         return Err(Error::new(libc::ENOMEM, "grow", why));
     }
-    pages::reserve(fd, from as u64, (to - from) as u64)?;
-    // SAFETY: by this function's contract; the file was just extended that far.
-    unsafe { map(claim, fd, from, to)? };
+    // SAFETY: by this function's contract.
+    unsafe { extend(claim, fd, from, to)? };
     // SAFETY: mapped by this function's contract.
     let flen = unsafe { header::flen_of(claim.base()) };
     // Release: publishes the reservation to `published`. Relaxed on failure: somebody else
@@ -106,6 +106,39 @@ pub unsafe fn grow(claim: &Claim, fd: BorrowedFd<'_>, mapped: usize) -> Result<(
         Ok(_) => Ok((Growth::Extended, to)),
         // SAFETY: by this function's contract.
         Err(_) => Ok((Growth::Followed, unsafe { follow(claim, fd, from)? })),
+    }
+}
+
+/// Makes the file `to` bytes long, if it is shorter, with storage for `[from, to)`, which is
+/// mapped then. Any number may do so at once. In memory, what takes huge pages is had in them.
+///
+/// # Safety
+/// - as for [`follow`], of the part of the claim behind `from`.
+///
+/// # Errors
+/// As for [`pages::reserve`]; mmap's. The file may be longer then, and have taken storage.
+pub(super) unsafe fn extend(
+    claim: &Claim,
+    fd: BorrowedFd<'_>,
+    from: usize,
+    to: usize,
+) -> Result<()> {
+    let len = to - from;
+    let huge = len >= pages::STEP && sys::is_in_memory(fd);
+    if huge {
+        pages::check_room(fd, from as u64, len as u64)?;
+        // The last page alone makes it as long. Setting its length could cut what others added.
+        pages::reserve(fd, (to - page_size()) as u64, page_size() as u64)?;
+    } else {
+        pages::reserve(fd, from as u64, len as u64)?;
+    }
+    // SAFETY: by this function's contract; the file was just extended that far.
+    unsafe {
+        map(claim, fd, from, to)?;
+        match huge {
+            true => huge::back(fd, from as u64, claim.base() + from, len),
+            false => Ok(()),
+        }
     }
 }
 

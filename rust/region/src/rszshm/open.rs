@@ -10,7 +10,7 @@ use crate::rszshm::names::{self, Unfinished};
 use crate::rszshm::{growth, header};
 use crate::scan::Scan;
 use crate::sync::process::{AtomicU64, Ordering};
-use crate::{pages, sys};
+use crate::sys;
 
 /// A mapped region's parts. `C` is the claim, or something that holds it.
 #[derive(Debug)]
@@ -72,10 +72,9 @@ fn create<C: Borrow<Claim>>(path: &Path, mapped: usize, claim: C) -> Result<Open
     let mode = if template { 0o600 } else { 0o666 };
     let file = sys::create_new(unfinished.path(), mode)?;
     unfinished.has_file();
-    pages::reserve(file.as_fd(), 0, mapped as u64)?;
     let span: &Claim = claim.borrow();
-    // SAFETY: the claim is new, so nobody uses it; the file is as long as is mapped.
-    unsafe { growth::map(span, file.as_fd(), 0, mapped)? };
+    // SAFETY: the claim is new, so nobody uses it, and the file is nobody else's yet.
+    unsafe { growth::extend(span, file.as_fd(), 0, mapped)? };
     let fixed = header::Fixed {
         max: span.len(),
         addr: span.base(),

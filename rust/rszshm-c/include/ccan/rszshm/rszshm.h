@@ -11,7 +11,7 @@
  * What differs from ccan's:
  * - lengths are 64 bits wide throughout;
  * - nothing that is mapped already is ever replaced;
- * - storage is reserved before it is mapped: a full file system is ENOSPC from rszshm_mk,
+ * - storage is reserved before it is used: a full file system is ENOSPC from rszshm_mk,
  *   rszshm_at, rszshm_up or rszshm_grow, not a SIGBUS later;
  * - growing takes no lock: forked children exclude each other like unrelated processes, and
  *   one that stops or dies in the middle of growing stops nobody;
