@@ -141,6 +141,9 @@ val copy : 'a -> 'a
     again in memory meanwhile. Domains that want to collect wait while a large value is
     copied.
 
+    Another process may write to a buffer of [Netsys_mem] that [v] is in meanwhile: as for
+    [Netsys_mem.copy_value].
+
     @raise Invalid_argument
       if [v] holds what cannot be copied, naming it and where it is, as {!mark} does; so
       if [v] is a value that was deleted.

@@ -418,7 +418,17 @@ val copy_value : init_value_flag list -> 'a -> 'a
     [Marshal.from_bytes]; a larger one, or one that hangs on an array of more than 256
     elements, takes one and a half times as long, or twice.
 
-    @raise Failure as {!init_value}.
+    Another process, or domain, may write to the buffer that [v] is in while it is copied,
+    if the buffer is mapped memory ({!memory_map_file}, {!alloc_memory_pages}, all of
+    {!shared}): the copy may then be anything, of any type, but it is whole blocks, which
+    the collector can look at; or there is an exception. Let the pointer [v] be nowhere
+    else then than in this call, as in [copy_value flags (as_value m offset)]: the
+    collector looks at the header of what it finds. A value of the heap that refers to
+    such a buffer has no such protection.
+
+    @raise Failure
+      as {!init_value}; if [v] is no value of OCaml's, or refers to none, because another
+      process wrote to it.
     @raise Out_of_memory if the heap can't grow. *)
 
 type color =

@@ -13,8 +13,8 @@ pub(crate) enum Shape {
     Plain,
     /// Word by word, but for the operations.
     Operations(usize),
-    /// With its data, of this many bytes, and these operations if not 0.
-    Bigarray(usize, usize),
+    /// With its data, and these operations if not 0.
+    Bigarray(usize),
 }
 
 /// Why a block isn't copied.
@@ -32,6 +32,8 @@ pub(crate) enum Why {
     UnmappedBigarray,
     Atom,
     Custom,
+    /// A pointer that leads to no block.
+    Wild,
 }
 
 /// Whether, and how, a block may be copied.
@@ -54,6 +56,12 @@ pub(crate) unsafe fn admit(
     }
 }
 
+/// Whether what a pointer leads to has a header that may be read.
+#[inline(always)]
+pub(crate) fn may_read_header(source: &impl Source, block: usize) -> bool {
+    source.may_read(block.wrapping_sub(header::WORD), 1)
+}
+
 /// # Safety
 /// - as for [`admit`].
 unsafe fn admit_special(
@@ -66,7 +74,7 @@ unsafe fn admit_special(
     match header::tag(header) {
         tag::CLOSURE => plain_if(policy.closures, Why::Closure),
         // SAFETY: by this function's contract.
-        tag::OBJECT if unsafe { names_a_constructor(block, header) } => {
+        tag::OBJECT if unsafe { names_a_constructor(block, header, source) } => {
             plain_if(policy.constructors, Why::Constructor)
         }
         tag::OBJECT => plain_if(policy.objects, Why::Object),
@@ -99,7 +107,7 @@ unsafe fn admit_custom(
         Custom::Bigarray(_) if !policy.bigarrays => Err(Why::Bigarray),
         // SAFETY: a readable block of this size.
         Custom::Bigarray(operations) => match unsafe { bigarray_bytes(block, wosize) } {
-            Some(bytes) => Ok(Shape::Bigarray(bytes, operations)),
+            Some(_) => Ok(Shape::Bigarray(operations)),
             None => Err(Why::UnmappedBigarray),
         },
         Custom::Refuse => Err(Why::Custom),
@@ -110,14 +118,15 @@ unsafe fn admit_custom(
 ///
 /// # Safety
 /// - `block` is a readable block of OCaml's with this header.
-pub(crate) unsafe fn names_a_constructor(block: usize, header: usize) -> bool {
+unsafe fn names_a_constructor(block: usize, header: usize, source: &impl Source) -> bool {
     if header::wosize(header) < 2 {
         return false;
     }
     // SAFETY: the block has two fields; a field that is a pointer leads to a block.
     unsafe {
         let (field0, field1) = (load(block), load(block + header::WORD));
-        let name = header::is_block(field0).then(|| load(field0 - header::WORD));
+        let is_block = header::is_block(field0) && may_read_header(source, field0);
+        let name = is_block.then(|| load(field0 - header::WORD));
         is_constructor(header, name, field1)
     }
 }

@@ -50,6 +50,9 @@ pub unsafe fn has_finaliser(operations: usize) -> bool {
     unsafe { load(operations + 8) != 0 }
 }
 
+/// The most fields that a bigarray has, its operations among them.
+pub const MOST_BIGARRAY_WORDS: usize = bigarray::FIRST_DIMENSION + bigarray::MOST_DIMENSIONS;
+
 /// Field numbers of a bigarray's block, its operations being field 0.
 pub(crate) mod bigarray {
     pub(crate) const DATA: usize = 1;
@@ -81,20 +84,14 @@ pub(crate) unsafe fn bigarray_bytes(block: usize, wosize: usize) -> Option<usize
 }
 
 /// If a bigarray's data stand in the block behind its own, as the copier puts them: their bytes,
-/// and the words of that block, header included.
-///
-/// # Safety
-/// - `block` is a readable block of `wosize` fields, and so is the word behind it.
-pub unsafe fn data_behind(block: usize, wosize: usize) -> Option<(usize, usize)> {
-    let behind = block + wosize * header::WORD;
-    // SAFETY: by this function's contract; a bigarray has more fields than that of its data.
-    unsafe {
-        let bytes = bigarray_bytes(block, wosize)?;
-        let words = bytes.div_ceil(header::WORD);
-        let there = load(block + bigarray::DATA * header::WORD) == behind + header::WORD
-            && load(behind) == header::outside(words, header::tag::ABSTRACT);
-        there.then_some((bytes, 1 + words))
-    }
+/// and the words of that block, header included. `fields` are the bigarray's, which begin at the
+/// address `block`, and `behind` is the header of the block behind.
+pub fn data_behind(fields: &[usize], block: usize, behind: usize) -> Option<(usize, usize)> {
+    let bytes = bigarray_bytes_of(fields.len(), |number| fields[number])?;
+    let words = bytes.div_ceil(header::WORD);
+    let there = fields[bigarray::DATA] == block + (fields.len() + 1) * header::WORD
+        && behind == header::outside(words, header::tag::ABSTRACT);
+    there.then_some((bytes, 1 + words))
 }
 
 /// What a bigarray is, from its block.

@@ -18,35 +18,31 @@ pub(crate) struct Pending<P> {
     pub(crate) spot: P,
 }
 
-/// Room for a queue. Apart from its ends, which the loop then holds in registers.
-pub(crate) type Ring<P> = [Pending<P>; LENGTH];
-
 #[derive(Debug)]
-pub(crate) struct Fifo<'a, P> {
-    ring: &'a mut Ring<P>,
+pub(crate) struct Fifo<P> {
+    ring: [Pending<P>; LENGTH],
     first: usize,
     len: usize,
 }
 
-impl<P: Copy + Default> Fifo<'_, P> {
-    #[inline(always)]
-    pub(crate) fn new(ring: &mut Ring<P>) -> Fifo<'_, P> {
+impl<P: Copy + Default> Fifo<P> {
+    pub(crate) fn new() -> Fifo<P> {
         Fifo {
-            ring,
+            ring: [Pending::default(); LENGTH],
             first: 0,
             len: 0,
         }
     }
 
     #[inline(always)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == LENGTH
     }
 
     /// Enters a pointer, and asks the cache for the block and its entry in the table.
     #[inline(always)]
     pub(crate) fn push<V: Visited<Spot = P>>(&mut self, at: usize, value: usize, table: &V) {
-        debug_assert!(self.len < LENGTH);
+        debug_assert!(!self.is_full());
         prefetch(value.wrapping_sub(WORD));
         prefetch(value.wrapping_add(4 * WORD));
         let spot = table.spot(value);
@@ -54,25 +50,16 @@ impl<P: Copy + Default> Fifo<'_, P> {
         self.len += 1;
     }
 
-    /// The oldest leaves.
+    /// The oldest; it stays.
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<Pending<P>> {
-        if self.is_empty() {
-            return None;
-        }
-        let oldest = self.ring[self.first % LENGTH];
-        self.first += 1;
-        self.len -= 1;
-        Some(oldest)
+    pub(crate) fn first(&self) -> Option<Pending<P>> {
+        (self.len > 0).then(|| self.ring[self.first % LENGTH])
     }
 
-    /// The oldest leaves, where there is room for no more.
+    /// Lets the oldest go.
     #[inline(always)]
-    pub(crate) fn pop_if_full(&mut self) -> Option<Pending<P>> {
-        if self.len == LENGTH {
-            self.pop()
-        } else {
-            None
-        }
+    pub(crate) fn pop(&mut self) {
+        self.first = (self.first + 1) % LENGTH;
+        self.len -= 1;
     }
 }

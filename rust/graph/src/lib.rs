@@ -39,3 +39,4 @@ pub use relocate::relocate;
 pub use source::{Bytes, Custom, Outside, Policy, Source};
 pub use space::{Buffer, Grow, Space};
 pub use tables::{Pool, Tables};
+pub use word::load;

@@ -8,7 +8,6 @@
 //! (a value inside of a larger copy that points backwards, say) is noticed, and left to the
 //! copier, whose order this relies on for speed alone.
 
-use crate::block;
 use crate::header::{self, is_block, tag, WORD};
 use crate::word::load;
 use std::ops::Range;
@@ -40,19 +39,11 @@ pub trait Visit {
     fn outside(&mut self, word: usize, value: usize) -> Result<(), Self::Stop>;
 }
 
-/// The words of a block that are values. `first` is the address of word 0.
-///
-/// # Safety
-/// - `block` is a readable block with this header.
-#[inline(always)]
-pub unsafe fn values(first: usize, block: usize, header: usize) -> Range<usize> {
-    // SAFETY: by this function's contract; asked for a closure that has a second field.
-    let fields = block::values(header, || unsafe { load(first + (block + 2) * WORD) });
-    block + 1 + fields.start..block + 1 + fields.end
-}
-
 /// Walks the graph of the block whose header is at `first`, which has at most `limit` words;
 /// how many it has. Where a header says more than the limit leaves, the answer is `None`.
+///
+/// Others may write to it meanwhile: the walk reads each word once, but the header of a function
+/// inside of a closure, and what it has read is what `visit` is told.
 ///
 /// # Errors
 /// What `visit` ended it with.
@@ -105,7 +96,9 @@ pub unsafe fn walk<V: Visit>(
                             Some(end) => frontier = end,
                             None => return Ok(None),
                         }
-                        visit.old_pointer(at, closure, delta);
+                        if !visit.old_pointer(at, closure, delta) {
+                            visit.outside(at, value)?;
+                        }
                     }
                     Some((closure, delta)) if visit.old_pointer(at, closure, delta) => {}
                     _ => visit.outside(at, value)?,

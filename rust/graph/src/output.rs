@@ -2,7 +2,7 @@
 //! What is copied, and why, is decided in [`crate::resolve`].
 
 use crate::admit::{Shape, Why};
-use crate::custom::bigarray;
+use crate::custom::{bigarray, bigarray_bytes_of};
 use crate::header::{self, tag, WORD};
 use crate::shadow::MOST_BYTES;
 use crate::source::{Bytes, Source};
@@ -224,7 +224,11 @@ impl<S: Space, R: Source> Output<'_, S, R> {
             match shape {
                 Shape::Plain => {}
                 Shape::Operations(operations) => tail.write(field0, operations),
-                Shape::Bigarray(bytes, operations) => {
+                Shape::Bigarray(operations) => {
+                    // What was copied is what counts: others may have written to the source.
+                    let field = |number: usize| tail.read(field0 + number * WORD);
+                    let bytes = bigarray_bytes_of(wosize, field);
+                    let bytes = bytes.ok_or(Stop::Refused(Why::UnmappedBigarray, block))?;
                     if operations != 0 {
                         tail.write(field0, operations);
                     }
@@ -251,7 +255,13 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         let at = self.begin(tail, header::outside(wosize, tag::ABSTRACT))?;
         let field = |number| field0 + number * WORD;
         // SAFETY: a bigarray has five fields and more.
-        let from = unsafe { tail.read(field(bigarray::DATA)) } as *const u8;
+        let from = unsafe { tail.read(field(bigarray::DATA)) };
+        let first = from / WORD * WORD;
+        let words = from.saturating_add(bytes).div_ceil(WORD) - first / WORD;
+        if !self.source.may_read(first, words) {
+            return Err(Stop::Refused(Why::UnmappedBigarray, block));
+        }
+        let from = from as *const u8;
         if self.defers(wosize * WORD) {
             let to = self.room_for_later(tail, wosize * WORD)?;
             // SAFETY: the last word of that room.

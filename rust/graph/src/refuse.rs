@@ -5,6 +5,7 @@
 use crate::admit::Why;
 use crate::block;
 use crate::header::{self, is_block, tag, WORD};
+use crate::resolve::block_of;
 use crate::source::{Outside, Source};
 use crate::word::load;
 use std::collections::HashSet;
@@ -149,16 +150,11 @@ fn fields_up(steps: &[Step], mut at: usize) -> Vec<usize> {
 /// The block behind `value` and its header, if the copier would look into it.
 ///
 /// # Safety
-/// - `value` is a pointer to a readable block.
+/// - as for [`crate::copy()`], for `value`, a pointer.
 unsafe fn enter(value: usize, source: &impl Source) -> Option<(usize, usize)> {
-    // SAFETY: by this function's contract; an infix header tells the way to its closure.
+    // SAFETY: by this function's contract.
     unsafe {
-        let mut header = load(value - WORD);
-        let mut block = value;
-        if header::tag(header) == tag::INFIX {
-            block -= header::wosize(header) * WORD;
-            header = load(block - WORD);
-        }
+        let (block, header) = block_of(value, source)?;
         let outside = header::is_outside(header) && header::tag(header) != tag::CONT;
         let kept = outside && source.outside(block, header) == Outside::Keep;
         (!kept && header::tag(header) != tag::CONT).then_some((block, header))
@@ -175,7 +171,10 @@ unsafe fn describe(value: usize, why: Why, source: &impl Source) -> String {
         Why::Object => "object".into(),
         // SAFETY: a constructor's first field is its name.
         Why::Constructor => unsafe {
-            format!("exception or extension constructor {}", name(value))
+            format!(
+                "exception or extension constructor {}",
+                name(value, source).unwrap_or_default()
+            )
         },
         Why::Lazy => "lazy value not forced yet".into(),
         Why::Forcing => "lazy value being forced".into(),
@@ -185,6 +184,7 @@ unsafe fn describe(value: usize, why: Why, source: &impl Source) -> String {
         Why::Bigarray => "bigarray".into(),
         Why::UnmappedBigarray => "bigarray without data".into(),
         Why::Atom => "block of no fields".into(),
+        Why::Wild => "pointer to no value".into(),
         // SAFETY: a custom block's first field is its operations.
         Why::Custom => unsafe { source.custom_name(load(value)) },
     }
@@ -194,15 +194,15 @@ unsafe fn describe(value: usize, why: Why, source: &impl Source) -> String {
 ///
 /// # Safety
 /// - `block` is one.
-unsafe fn name(block: usize) -> String {
+unsafe fn name(block: usize, source: &impl Source) -> Option<String> {
     // SAFETY: field 0 is a string, which has at least a word.
     unsafe {
-        let string = load(block);
-        let words = header::wosize(load(string - WORD));
-        let last = load(string + words.saturating_sub(1) * WORD);
+        let (string, header) = block_of(load(block), source)?;
+        let words = header::wosize(header);
+        let last = load(string + words.checked_sub(1)? * WORD);
         let length = block::string_length(words, last);
         let bytes = std::slice::from_raw_parts(string as *const u8, length);
-        String::from_utf8_lossy(bytes).into_owned()
+        Some(String::from_utf8_lossy(bytes).into_owned())
     }
 }
 

@@ -4,6 +4,7 @@
 //! later, each straight from the source and once: cheaper than copying them twice, as long
 //! as what waits is in the cache.
 
+use crate::admit::{may_read_header, Why};
 use crate::copy::Copier;
 use crate::header::{self, is_block, WORD};
 use crate::output::Stop;
@@ -131,7 +132,7 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         Ok((answer, Scan::done(tail)))
     }
 
-    /// What a pointer to the source becomes, as [`Copier::resolve_any`] says. A block that is new
+    /// What a pointer to the source becomes, as [`Copier::resolve`] says. A block that is new
     /// gets its place, and its values wait.
     ///
     /// # Safety
@@ -144,12 +145,16 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         tail: &mut Tail,
         queue: &mut Queue,
     ) -> Result<usize, Stop> {
+        if !may_read_header(self.output.source, value) {
+            return Err(Stop::Refused(Why::Wild, value));
+        }
         // SAFETY: a value that is a pointer has a header before it.
         let header = unsafe { load(value - WORD) };
         let kind = kind_of(header);
         let wosize = header::wosize(header);
         let at = tail.free + WORD;
-        if kind != kind::SPECIAL && wosize.wrapping_sub(1) < FEW && tail.has_room(wosize) {
+        let is_common = kind != kind::SPECIAL && wosize.wrapping_sub(1) < FEW;
+        if is_common && tail.has_room(wosize) && self.output.source.may_read(value, wosize) {
             match table.peek((), value, tail.blocks) {
                 Some(Seen::At(at)) => return Ok(tail.address(at)),
                 Some(Seen::Never(entry)) => {

@@ -49,6 +49,15 @@ pub trait Source {
         false
     }
 
+    /// Whether `words` words at `addr` may be read: asked of every block, header and fields, before
+    /// anything of it is read. Only a source that others write to, who may write pointers that lead
+    /// nowhere, has to look; what it doesn't let read is refused.
+    #[inline(always)]
+    fn may_read(&self, addr: usize, words: usize) -> bool {
+        let _ = (addr, words);
+        true
+    }
+
     /// What to do with a NOT_MARKABLE block. `block` is never an infix pointer.
     fn outside(&self, block: usize, header: usize) -> Outside;
 

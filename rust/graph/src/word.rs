@@ -2,14 +2,14 @@
 
 use hh_region::sync::process::{AtomicUsize, Ordering};
 
-/// The word at `addr`.
+/// The word at `addr`, read once.
 ///
 /// # Safety
 /// - `addr` is a multiple of 8, mapped and readable.
 #[inline(always)]
-pub(crate) unsafe fn load(addr: usize) -> usize {
+pub unsafe fn load(addr: usize) -> usize {
     // SAFETY: aligned and readable by contract; every other access is one of the runtime's,
-    // which stores whole words.
+    // which stores whole words, or another process's, which may store anything.
     // Relaxed: no order is needed of a graph that others change meanwhile, and one that
     // nobody changes was made visible by whatever handed it to this domain.
     unsafe { AtomicUsize::from_ptr(addr as *mut usize).load(Ordering::Relaxed) }

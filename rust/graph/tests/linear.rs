@@ -2,9 +2,10 @@
 
 mod support;
 
+use hh_graph::block;
 use hh_graph::custom::data_behind;
 use hh_graph::header::{self, tag, WORD};
-use hh_graph::linear::{values, walk, Visit};
+use hh_graph::linear::{walk, Visit};
 use hh_graph::Tables;
 use std::ops::Range;
 use support::*;
@@ -28,16 +29,19 @@ impl Visit for Notes {
         }
         let block = self.first + (block + 1) * WORD;
         let array = header::tag(header) == tag::CUSTOM && field(block, 0) == BIGARRAY;
-        // SAFETY: a block of a copy, with a word behind it.
-        let data = array.then(|| unsafe { data_behind(block, header::wosize(header)) });
+        let fields: Vec<usize> = (0..header::wosize(header))
+            .map(|n| field(block, n))
+            .collect();
+        let data = array.then(|| data_behind(&fields, block, field(block, fields.len())));
         Ok(data.flatten().map_or(0, |(_, words)| words))
     }
 
     fn next_values(&mut self) -> Option<Range<usize>> {
         let &(block, header) = self.met.get(self.entered)?;
         self.entered += 1;
-        // SAFETY: a block of a copy.
-        Some(unsafe { values(self.first, block, header) })
+        let field0 = self.first + (block + 1) * WORD;
+        let values = block::values(header, || field(field0, 1));
+        Some(block + 1 + values.start..block + 1 + values.end)
     }
 
     fn integer(&mut self, _word: usize, value: usize) {

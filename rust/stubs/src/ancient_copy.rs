@@ -14,6 +14,7 @@ static TABLES: Pool = Pool::new();
 fn failure(failure: Failure) -> Exn {
     match failure {
         Failure::Copy(error) => exn_of(error, "Ancient.copy"),
+        Failure::Malformed => Exn::InvalidArgument("Ancient.copy: not a value".into()),
         Failure::NoMemory => Exn::OutOfMemory,
     }
 }

@@ -91,6 +91,7 @@ impl World for IntoHeap {
             bigarrays: true,
             code: here,
             outside: here,
+            others_write: range == Kind::Buffer,
         }
     }
 }

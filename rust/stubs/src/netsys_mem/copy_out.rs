@@ -12,13 +12,14 @@ impl World for From {
         From::policy(self)
     }
 
-    fn allow(&self, _kind: Kind) -> Allow {
+    fn allow(&self, kind: Kind) -> Allow {
         Allow {
             ints: self.flags().custom_int(),
             bigarrays: self.flags().bigarray(),
             code: false,
             // Static data is copied, too.
             outside: false,
+            others_write: kind == Kind::Buffer,
         }
     }
 }
@@ -28,6 +29,7 @@ fn failure(failure: Failure) -> Exn {
         Failure::NoMemory | Failure::Copy(CopyError::System(_) | CopyError::Full) => {
             Exn::OutOfMemory
         }
+        Failure::Malformed => Exn::Failure("Netsys_mem.copy_value: not a value".into()),
         Failure::Copy(error) => Exn::Failure(refused("copy_value", &error)),
     }
 }

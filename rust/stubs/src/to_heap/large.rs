@@ -5,18 +5,13 @@
 //! same order; so beside the new blocks' addresses, one behind the other, only a bit per word and a
 //! count per 64 are kept, which tell a pointer backwards which of the addresses is its block's.
 
-use super::{caml_atom, Allow, Stop};
+use super::{caml_alloc_shr_noexc, caml_atom, copy_fields, Allow, Stop};
 use crate::netsys_mem::array;
-use crate::ops_page::Builtin;
-use hh_graph::custom::data_behind;
+use hh_graph::block;
 use hh_graph::header::{self, is_scannable, tag, WORD};
-use hh_graph::linear::{values, walk, Visit};
+use hh_graph::linear::{walk, Visit};
 use ocaml_sys::{Value, UNIT};
 use std::ops::Range;
-
-extern "C" {
-    fn caml_alloc_shr_noexc(wosize: usize, tag: u8) -> Value;
-}
 
 /// 64 words of the graph: which are headers, and how many headers came before.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +20,12 @@ struct Met {
     before: usize,
 }
 
-struct Large {
-    first: usize,
-    limit: usize,
-    allow: Allow,
+pub(super) struct Large {
+    pub(super) first: usize,
+    pub(super) limit: usize,
+    pub(super) allow: Allow,
     /// The new blocks, in the order in which they were met.
-    blocks: Vec<usize>,
+    pub(super) blocks: Vec<usize>,
     met: Vec<Met>,
     /// What the new block being filled has its word 0 behind: to be added to a word's offset.
     shift: usize,
@@ -38,8 +33,11 @@ struct Large {
     number: usize,
     /// The header of the graph's block that is filled next.
     next: usize,
+    /// The words of data behind blocks, and those blocks' numbers; how many were passed.
+    pub(super) behind: Vec<(usize, usize)>,
+    passed: usize,
     /// The bytes of the new bigarrays' data.
-    data_bytes: usize,
+    pub(super) data_bytes: usize,
 }
 
 impl Visit for Large {
@@ -63,21 +61,23 @@ impl Visit for Large {
     #[inline(always)]
     fn next_values(&mut self) -> Option<Range<usize>> {
         let &new = self.blocks.get(self.number)?;
-        self.number += 1;
-        // SAFETY: blocks lie one behind the other, and as many as were met have a header that the
-        // walk has read; data lie behind a bigarray that was met.
-        unsafe {
-            let mut header = self.header(self.next);
-            while header::tag(header) == tag::ABSTRACT {
-                // Data, of the bigarray before.
-                self.next += 1 + header::wosize(header);
-                header = self.header(self.next);
+        // SAFETY: a block, with a header and, if it is a closure, all its fields.
+        let (header, info) = unsafe {
+            let header = ((new - WORD) as *const usize).read();
+            (header, || ((new + WORD) as *const usize).read())
+        };
+        let values = block::values(header, info);
+        let field0 = self.next + 1;
+        self.shift = new.wrapping_sub(field0 * WORD);
+        self.next = field0 + header::wosize(header);
+        if let Some(&(number, words)) = self.behind.get(self.passed) {
+            if number == self.number {
+                self.next += words;
+                self.passed += 1;
             }
-            self.shift = new.wrapping_sub((self.next + 1) * WORD);
-            let values = values(self.first, self.next, header);
-            self.next += 1 + header::wosize(header);
-            Some(values)
         }
+        self.number += 1;
+        Some(field0 + values.start..field0 + values.end)
     }
 
     #[inline(always)]
@@ -87,11 +87,13 @@ impl Visit for Large {
 
     #[inline(always)]
     fn old_pointer(&mut self, word: usize, block: usize, delta: usize) -> bool {
-        let new = self.find(block);
-        if let Some(new) = new {
-            self.store(word, new + delta);
+        match self.find(block) {
+            Some(new) if self.allow.into_block(delta) => {
+                self.store(word, new + delta);
+                true
+            }
+            _ => false,
         }
-        new.is_some()
     }
 
     fn outside(&mut self, word: usize, value: usize) -> Result<(), Stop> {
@@ -104,6 +106,22 @@ impl Visit for Large {
 }
 
 impl Large {
+    fn new(first: usize, limit: usize, allow: Allow) -> Large {
+        Large {
+            first,
+            limit,
+            allow,
+            blocks: Vec::new(),
+            met: Vec::new(),
+            shift: 0,
+            number: 0,
+            next: 0,
+            behind: Vec::new(),
+            passed: 0,
+            data_bytes: 0,
+        }
+    }
+
     /// Gives the block being filled a field.
     #[inline(always)]
     fn store(&mut self, word: usize, value: usize) {
@@ -111,16 +129,6 @@ impl Large {
         // as many; nobody else has it, and until the last is stored nothing collects. What is
         // stored is an integer, a block of the major heap, or outside of the heap.
         unsafe { (self.shift.wrapping_add(word * WORD) as *mut usize).write(value) }
-    }
-
-    /// A header of the graph.
-    ///
-    /// # Safety
-    /// - It is one, and readable.
-    #[inline(always)]
-    unsafe fn header(&self, block: usize) -> usize {
-        // SAFETY: by this function's contract.
-        unsafe { ((self.first + block * WORD) as *const usize).read() }
     }
 
     /// Notes that a block begins there, and makes room for its address.
@@ -160,89 +168,27 @@ impl Large {
     /// # Safety
     /// - `block` is a readable block of the graph with this header; the runtime's lock is held.
     #[inline(always)]
-    unsafe fn allocate(&mut self, block: usize, header: usize) -> Result<(usize, usize), Stop> {
+    pub(super) unsafe fn allocate(
+        &mut self,
+        block: usize,
+        header: usize,
+    ) -> Result<(usize, usize), Stop> {
         let (wosize, tag) = (header::wosize(header), header::tag(header));
-        let fields = (self.first + (block + 1) * WORD) as *const usize;
+        let fields = self.first + (block + 1) * WORD;
         // SAFETY: by contract; the new block has as many fields, and nobody else has it.
         unsafe {
             if tag == tag::CUSTOM {
-                return self.allocate_custom(fields, wosize);
+                return self.allocate_custom(fields, header);
             }
             if wosize == 0 {
                 return Ok((caml_atom(tag) as usize, 0));
             }
-            let new = caml_alloc_shr_noexc(wosize, tag);
-            if new == 0 {
-                return Err(Stop::NoMemory);
-            }
+            let new = new_block(header)?;
             if !is_scannable(tag) || tag == tag::CLOSURE {
                 copy_fields(fields, new as *mut usize, wosize);
             }
-            Ok((new as usize, 0))
+            Ok((new, 0))
         }
-    }
-
-    /// As [`Large::allocate`], for a custom block.
-    ///
-    /// # Safety
-    /// - As for that.
-    #[inline(never)]
-    unsafe fn allocate_custom(
-        &mut self,
-        fields: *const usize,
-        wosize: usize,
-    ) -> Result<(usize, usize), Stop> {
-        if wosize == 0 {
-            return Err(Stop::Elsewhere);
-        }
-        // SAFETY: by contract.
-        unsafe {
-            let operations = fields.read();
-            let own = self.allow.custom(operations).ok_or(Stop::Elsewhere)?;
-            let fields = std::slice::from_raw_parts(fields, wosize);
-            let data = match own == Builtin::Bigarray.own() {
-                true => Some(self.data_behind(fields).ok_or(Stop::Elsewhere)?),
-                false => None,
-            };
-            // Copied first: a bigarray that owns nothing yet must not be left behind.
-            let copied = match data {
-                Some((bytes, _)) => {
-                    let from = fields.as_ptr().add(fields.len() + 1).cast();
-                    Some(array::data_copied(from, bytes).ok_or(Stop::NoMemory)?)
-                }
-                None => None,
-            };
-            let new = caml_alloc_shr_noexc(wosize, tag::CUSTOM);
-            if new == 0 {
-                if let Some(data) = copied {
-                    libc::free(data);
-                }
-                return Err(Stop::NoMemory);
-            }
-            std::ptr::copy_nonoverlapping(fields.as_ptr(), new as *mut usize, wosize);
-            (new as *mut usize).write(own);
-            if let Some(data) = copied {
-                array::own_data(new, data);
-            }
-            let (bytes, behind) = data.unwrap_or((0, 0));
-            self.data_bytes += bytes;
-            Ok((new as usize, behind))
-        }
-    }
-
-    /// The bytes of a bigarray's data, if they stand behind it in the graph, and the words of their
-    /// block.
-    ///
-    /// # Safety
-    /// - `fields` are those of a block of the graph.
-    unsafe fn data_behind(&self, fields: &[usize]) -> Option<(usize, usize)> {
-        let block = fields.as_ptr() as usize;
-        let behind = (block - self.first) / WORD + fields.len();
-        if behind >= self.limit {
-            return None;
-        }
-        // SAFETY: by contract; the word behind is before the limit.
-        unsafe { data_behind(block, fields.len()) }
     }
 
     /// Makes the new blocks that lack fields harmless: nothing leads to them, but they stand in the
@@ -268,21 +214,16 @@ impl Large {
     }
 }
 
-/// Copies the fields of a block, at least one. Most strings have a word or two, for which a call is
-/// dear.
+/// A new block with this header, which has a field.
 ///
 /// # Safety
-/// - As for [`std::ptr::copy_nonoverlapping`].
+/// - The runtime's lock is held.
 #[inline(always)]
-unsafe fn copy_fields(from: *const usize, to: *mut usize, count: usize) {
-    // SAFETY: all indices are below `count`, which is at least one.
-    unsafe {
-        if count > 2 {
-            std::ptr::copy_nonoverlapping(from, to, count);
-        } else {
-            to.write(from.read());
-            to.add(count - 1).write(from.add(count - 1).read());
-        }
+pub(super) unsafe fn new_block(header: usize) -> Result<usize, Stop> {
+    // SAFETY: by contract.
+    match unsafe { caml_alloc_shr_noexc(header::wosize(header), header::tag(header)) } {
+        0 => Err(Stop::NoMemory),
+        new => Ok(new as usize),
     }
 }
 
@@ -292,17 +233,7 @@ unsafe fn copy_fields(from: *const usize, to: *mut usize, count: usize) {
 /// - As for [`walk`]; the runtime's lock is held.
 #[inline(never)]
 pub(super) unsafe fn build(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop> {
-    let mut large = Large {
-        first,
-        limit,
-        allow,
-        blocks: Vec::new(),
-        met: Vec::new(),
-        shift: 0,
-        number: 0,
-        next: 0,
-        data_bytes: 0,
-    };
+    let mut large = Large::new(first, limit, allow);
     // SAFETY: by contract.
     unsafe {
         let walked = walk(first, limit, &mut large);

@@ -5,7 +5,13 @@
 //! where it then lies so. Either way the walk's visitor builds the copy: [`small`] in one piece of
 //! the minor heap, [`medium`] in a run of it, [`large`] block by block in the major heap. In none
 //! does anything collect between the first allocation and the last store.
+//!
+//! Another process may write to a buffer while a value in it is copied. So each word of it is read
+//! once, and what was decided of a word holds for what is written: whatever comes out of that is
+//! made of whole blocks, and of pointers to them.
 
+mod custom;
+mod foreign;
 mod large;
 mod medium;
 mod quick;
@@ -13,13 +19,15 @@ mod small;
 
 use crate::ops_page::Builtin;
 use crate::scratch;
+use foreign::Foreign;
 use hh_graph::header::{self, tag, WORD};
-use hh_graph::{Copied, CopyError, Policy, Pool, Source};
+use hh_graph::{load, Copied, CopyError, Policy, Pool, Source};
 use hh_region::{registry, Kind, Range};
 use ocaml_sys::Value;
 
 extern "C" {
     fn caml_atom(tag: u8) -> Value;
+    fn caml_alloc_shr_noexc(wosize: usize, tag: u8) -> Value;
 }
 
 /// What is copied, and from where: for the copier, and for the walk that spares it.
@@ -42,6 +50,8 @@ pub(crate) struct Allow {
     pub(crate) code: bool,
     /// Pointers to what is in no range: static data.
     pub(crate) outside: bool,
+    /// Others may write to it meanwhile: another process, say. Then all of its range is readable.
+    pub(crate) others_write: bool,
 }
 
 impl Allow {
@@ -51,30 +61,33 @@ impl Allow {
         bigarrays: true,
         code: true,
         outside: true,
+        others_write: false,
     };
 
     /// Whether a block may be copied, as far as its header tells.
     #[inline(always)]
     fn block(self, header: usize) -> bool {
         match header::tag(header) {
-            0..tag::FORCING
-            | tag::FORWARD
-            | tag::STRING
-            | tag::DOUBLE
-            | tag::DOUBLE_ARRAY
-            | tag::CUSTOM => true,
+            0..tag::FORCING | tag::STRING | tag::DOUBLE | tag::DOUBLE_ARRAY | tag::CUSTOM => true,
+            // The collector takes it to have one field.
+            tag::FORWARD => header::wosize(header) == 1,
             tag::CLOSURE | tag::OBJECT => self.code,
             _ => false,
         }
     }
 
-    /// What to do with a custom block, by its operations: those of its copy.
-    fn custom(self, operations: usize) -> Option<usize> {
+    /// What to do with a custom block, by its operations and fields: the operations of its copy.
+    fn custom(self, operations: usize, wosize: usize) -> Option<usize> {
         match Builtin::of(operations) {
             Some(Builtin::Bigarray) => self.bigarrays.then(|| Builtin::Bigarray.own()),
-            Some(kind) => self.ints.then(|| kind.own()),
+            Some(kind) => (self.ints && wosize == 2).then(|| kind.own()),
             None => self.code.then_some(operations),
         }
+    }
+
+    /// Whether a pointer may lead so many bytes into a block: to a function inside of a closure.
+    fn into_block(self, delta: usize) -> bool {
+        delta == 0 || self.code
     }
 
     /// Whether a pointer out of the graph may be taken as it is.
@@ -100,7 +113,19 @@ enum Stop {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Copy(CopyError),
+    /// It is no value of OCaml's: another process has written to it.
+    Malformed,
     NoMemory,
+}
+
+impl From<Stop> for Failure {
+    /// For an image of scratch memory.
+    fn from(stop: Stop) -> Failure {
+        match stop {
+            Stop::NoMemory => Failure::NoMemory,
+            Stop::Elsewhere | Stop::Careful | Stop::Large => Failure::Malformed,
+        }
+    }
 }
 
 /// A copy of the block `root` and all that it reaches, in the OCaml heap; `root` itself if `world`
@@ -118,18 +143,38 @@ pub(crate) unsafe fn copy(
     let root = root as usize;
     // SAFETY: by contract; the general way reads `root` no more when it allocates.
     unsafe {
-        if let Some(range) = registry::find(root - WORD) {
-            match copy_in_place(root, range, world.allow(range.kind)) {
-                Ok(copy) => return Ok(copy),
-                Err(Stop::NoMemory) => return Err(Failure::NoMemory),
-                Err(_) => {}
+        let Some(range) = registry::find(root - WORD) else {
+            return copy_generally(root, world, &world.policy(), tables);
+        };
+        match copy_in_place(root, range, world.allow(range.kind)) {
+            Ok(copy) => Ok(copy),
+            Err(Stop::NoMemory) => Err(Failure::NoMemory),
+            Err(_) if range.kind == Kind::Buffer => {
+                let foreign = Foreign { world, range };
+                copy_generally(root, &foreign, &foreign.policy(), tables)
             }
+            Err(_) => copy_generally(root, world, &world.policy(), tables),
         }
-        let built = scratch::copy_and(root, world, &world.policy(), tables, |copied, words| {
-            build_image(copied, words)
-        });
-        built.map_err(Failure::Copy)?.ok_or(Failure::NoMemory)
     }
+}
+
+/// The copy of any value, by way of scratch memory.
+///
+/// # Safety
+/// - As for [`copy`].
+unsafe fn copy_generally(
+    root: usize,
+    source: &impl Source,
+    policy: &Policy,
+    tables: &Pool,
+) -> Result<Value, Failure> {
+    // SAFETY: by contract.
+    let built = unsafe {
+        scratch::copy_and(root, source, policy, tables, |copied, words| {
+            build_image(copied, words)
+        })
+    };
+    Ok(built.map_err(Failure::Copy)??)
 }
 
 /// The copy of a value in `range`, if it lies as the copier laid it.
@@ -139,35 +184,28 @@ pub(crate) unsafe fn copy(
 #[inline(always)]
 unsafe fn copy_in_place(root: usize, range: Range, allow: Allow) -> Result<Value, Stop> {
     let first = root - WORD;
-    // SAFETY: a block has a header.
-    let header = unsafe { (first as *const usize).read() };
-    // A block of no fields at a range's end is nothing's beginning; nor is a function inside of a
-    // closure.
-    if header::wosize(header) == 0 || header::tag(header) == tag::INFIX {
-        return Err(Stop::Elsewhere);
-    }
     // SAFETY: by contract; what lies in a range up to its last value is readable.
     unsafe { build(first, (range.base + range.len - first) / WORD, allow) }
 }
 
-/// The copy of an image that the copier has made in scratch memory; `None` if there is no memory.
+/// The copy of an image that the copier has made in scratch memory.
 ///
 /// # Safety
 /// - The runtime's lock is held; `words` are that image.
-unsafe fn build_image(copied: Copied, words: &[usize]) -> Option<Value> {
+unsafe fn build_image(copied: Copied, words: &[usize]) -> Result<Value, Stop> {
     let Some(&header) = words.first() else {
         // Kept.
-        return Some(copied.root as Value);
+        return Ok(copied.root as Value);
     };
     // SAFETY: by contract; no block is only an atom's header.
     unsafe {
         if header::wosize(header) == 0 {
-            return Some(caml_atom(header::tag(header)));
+            return Ok(caml_atom(header::tag(header)));
         }
         let first = words.as_ptr() as usize;
-        let copy = build(first, words.len(), Allow::ALL).ok()?;
+        let copy = build(first, words.len(), Allow::ALL)?;
         // A function inside of a closure is so many bytes behind its block.
-        Some(copy + (copied.root - (first + WORD)) as Value)
+        Ok(copy + (copied.root - (first + WORD)) as Value)
     }
 }
 
@@ -187,4 +225,40 @@ unsafe fn build(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop>
             answer => answer,
         }
     }
+}
+
+/// The header of a new block in the minor heap, by that of the block it is a copy of.
+#[inline(always)]
+fn young_header(header: usize) -> usize {
+    header::placed(header) & !header::NOT_MARKABLE
+}
+
+/// Copies fields of a block that are no values, at least one. Most strings have a word or two, for
+/// which a call is dear.
+///
+/// # Safety
+/// - As for [`std::ptr::copy_nonoverlapping`], but that others may write to the fields meanwhile.
+#[inline(always)]
+unsafe fn copy_fields(from: usize, to: *mut usize, count: usize) {
+    // SAFETY: all indices are below `count`, which is at least one.
+    unsafe {
+        if count > 2 {
+            std::ptr::copy_nonoverlapping(from as *const usize, to, count);
+        } else {
+            to.write(load(from));
+            to.add(count - 1).write(load(from + (count - 1) * WORD));
+        }
+    }
+}
+
+/// Copies bytes that others may write to meanwhile.
+///
+/// # Safety
+/// - As for [`std::ptr::copy_nonoverlapping`].
+#[inline(always)]
+unsafe fn copy_bytes(from: usize, to: usize, bytes: usize) {
+    // SAFETY: by contract.
+    unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) }
+    // The compiler shall not look at them again where they came from.
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
 }

@@ -3,19 +3,19 @@
 //!
 //! The walk is [`hh_graph::linear`]'s, by addresses instead of indices: each pointer that it meets
 //! has to lead to where the blocks met so far end, or to static data, or this is left to the careful
-//! way. Its
-//! speed is a matter of how many instructions a block takes: nothing is looked up, nothing called,
-//! and one list does for what is to be walked and for what is to be moved.
+//! way. Where others may write to the graph, it goes over a copy of its words, made a little ahead of
+//! it. Its speed is a matter of how many instructions a block takes: nothing is looked up, nothing
+//! called, and one list does for what is to be walked and for what is to be moved.
 
 use super::small::MOST_WORDS;
-use super::{Allow, Stop};
+use super::{copy_bytes, young_header, Allow, Stop};
 use crate::ops_page::Builtin;
-use hh_graph::header::{self, is_block, tag, NOT_MARKABLE, WORD};
+use hh_graph::header::{self, is_block, tag, WORD};
 use hh_graph::linear::opaque;
 use ocaml_sys::{caml_alloc_small, Value};
 use std::mem::MaybeUninit;
 
-/// A block met, by addresses.
+/// A block met, by addresses of the words that are walked.
 #[derive(Clone, Copy)]
 struct Met {
     /// Its first field, and what is behind its last value.
@@ -40,7 +40,7 @@ const fn kinds() -> [u8; 256] {
     let mut tag = 0;
     while tag < kinds.len() {
         kinds[tag] = match tag as u8 {
-            0..tag::FORCING | tag::FORWARD => kind::VALUES,
+            0..tag::FORCING => kind::VALUES,
             tag::STRING | tag::DOUBLE | tag::DOUBLE_ARRAY => kind::BYTES,
             _ => kind::SPECIAL,
         };
@@ -49,54 +49,91 @@ const fn kinds() -> [u8; 256] {
     kinds
 }
 
+/// What is copied at first, which does for the smallest graphs, and then at a time.
+const FIRST_WORDS: usize = 32;
+const MORE_WORDS: usize = 96;
+
+/// The words copied: with the header behind the largest graph.
+const ROOM_WORDS: usize = MOST_WORDS + 1;
+
 /// Blocks met, in the order in which they lie.
 struct Walk {
     first: usize,
     ints: bool,
     /// The address that the next block has to have.
     next: usize,
+    /// What lies before this may be walked: `next`'s header does.
+    copied: usize,
+    /// What is added to an address to make it that of the word that is walked: the copy's, or none.
+    shift: usize,
     /// Behind the last that was met.
     end: *mut Met,
 }
 
-impl Walk {
-    /// Whether the pointer `value`, which leads to no new block, stays as it is: static data.
-    #[inline(never)]
-    fn may_keep(&self, value: usize, allow: Allow) -> bool {
-        let near = self.first..self.first + (MOST_WORDS + 2) * WORD;
-        !near.contains(&value) && allow.pointer(value)
-    }
+/// Whether the pointer `value`, which leads to no new block, stays as it is: static data.
+#[inline(never)]
+fn may_keep(first: usize, value: usize, allow: Allow) -> bool {
+    let near = first..first + (MOST_WORDS + 2) * WORD;
+    !near.contains(&value) && allow.pointer(value)
+}
 
-    /// Meets the block whose first field is at `value`, by the pointer at `at`.
+/// Copies the words of the graph at `first` from `copied` to `next` to where they belong, and some
+/// more: up to which. 0 if that is too much. (A function without access to the walk, which then is
+/// in registers.)
+///
+/// # Safety
+/// - The words are readable, as far as there is room, which is at `first + shift`.
+#[inline(never)]
+unsafe fn copy_more(first: usize, shift: usize, copied: usize, next: usize) -> usize {
+    let most = first + ROOM_WORDS * WORD;
+    if next > most {
+        return 0;
+    }
+    let end = most.min(next.max(copied + MORE_WORDS * WORD));
+    // SAFETY: by contract, into the room.
+    unsafe { copy_bytes(copied, copied.wrapping_add(shift), end - copied) };
+    end
+}
+
+impl Walk {
+    /// Meets the block whose first field is at `value`, by the pointer that is walked at `at`.
     ///
     /// # Safety
-    /// - `value` is `next`, and its header is readable, as far as the most words go;
+    /// - `value` is `next`; the graph's words are readable, as far as the most words go;
     /// - the list has room for as many blocks as the most words can hold.
     #[inline(always)]
     unsafe fn meet(&mut self, value: usize, at: usize) -> Result<(), Stop> {
-        // SAFETY: by contract: every block met ends before the word behind the most words, so that
-        // word is the last that may be read here. A block that isn't empty has a first field. Each
-        // block has two words and more, so the list takes them.
+        let copy = value.wrapping_add(self.shift);
+        // SAFETY: by contract: what is before `next`, and it, have been copied. A block that isn't
+        // empty has a first field. Each block has two words and more, so the list takes them.
         unsafe {
-            let header = ((value - WORD) as *const usize).read();
+            let header = ((copy - WORD) as *const usize).read();
             self.next = value + (header::wosize(header) + 1) * WORD;
-            if self.next > self.first + (MOST_WORDS + 1) * WORD {
-                return Err(Stop::Large);
+            if self.next > self.copied {
+                self.copied = copy_more(self.first, self.shift, self.copied, self.next);
+                if self.copied == 0 {
+                    return Err(Stop::Large);
+                }
             }
             if header::wosize(header) == 0 {
                 return Err(Stop::Careful);
             }
+            let fields = copy + header::wosize(header) * WORD;
             let kind = KINDS[header::tag(header) as usize];
+            let mut end = if kind == kind::VALUES { fields } else { copy };
             if kind == kind::SPECIAL {
-                let plain = header::tag(header) == tag::CUSTOM
-                    && self.ints
-                    && (value as *const usize).read() == Builtin::Int64.own();
-                if !plain {
-                    return Err(Stop::Careful);
+                match (header::tag(header), header::wosize(header)) {
+                    // The collector takes it to have one field.
+                    (tag::FORWARD, 1) => end = fields,
+                    (tag::CUSTOM, 2) if self.ints => {
+                        if (copy as *const usize).read() != Builtin::Int64.own() {
+                            return Err(Stop::Careful);
+                        }
+                    }
+                    _ => return Err(Stop::Careful),
                 }
             }
-            let fields = self.next - WORD;
-            let end = if kind == kind::VALUES { fields } else { value };
+            let value = copy;
             self.end.write(Met { value, end, at });
             self.end = self.end.add(1);
             Ok(())
@@ -115,19 +152,31 @@ impl Walk {
 ///   and the graph isn't in the heap.
 #[inline(always)]
 pub(super) unsafe fn build(first: usize, allow: Allow) -> Result<Value, Stop> {
-    let mut room = [MaybeUninit::<Met>::uninit(); MOST_WORDS];
+    let mut room = [MaybeUninit::<Met>::uninit(); MOST_WORDS / 2 + 1];
     let mets: *mut Met = room.as_mut_ptr().cast();
+    let mut words = [MaybeUninit::<usize>::uninit(); ROOM_WORDS];
+    let mut words: *mut usize = words.as_mut_ptr().cast();
+    let mut copied = first + ROOM_WORDS * WORD;
+    if allow.others_write {
+        copied = first + FIRST_WORDS * WORD;
+        // SAFETY: by contract, there are so many words; into the room.
+        unsafe { copy_bytes(first, words as usize, copied - first) };
+    } else {
+        words = first as *mut usize;
+    }
     let mut walk = Walk {
         first,
         ints: allow.ints,
         next: first + WORD,
+        copied,
+        shift: (words as usize).wrapping_sub(first),
         end: mets,
     };
     // SAFETY: the blocks met lie one behind the other, and were found to end where `meet` says; the
     // list holds what was met.
     unsafe {
-        // The root: no pointer leads to it but, for now, its header.
-        walk.meet(first + WORD, first)?;
+        // The root: no pointer leads to it.
+        walk.meet(first + WORD, words as usize)?;
         let mut entry = mets;
         while entry < walk.end {
             let Met {
@@ -140,7 +189,7 @@ pub(super) unsafe fn build(first: usize, allow: Allow) -> Result<Value, Stop> {
                         // From the pointer, not from `next`, though they are the same: the header
                         // there needn't wait for the one before it then.
                         walk.meet(opaque(value), at)?;
-                    } else if !walk.may_keep(value, allow) {
+                    } else if !may_keep(first, value, allow) {
                         return Err(Stop::Careful);
                     }
                 }
@@ -153,23 +202,23 @@ pub(super) unsafe fn build(first: usize, allow: Allow) -> Result<Value, Stop> {
     // knows nothing. Its words, header included, are then all written before anything else
     // happens; whatever was met is among the words, and moves with them.
     unsafe {
-        let words = (walk.next - WORD - first) / WORD;
-        let root = caml_alloc_small(words - 1, tag::STRING) as usize;
-        let (from, to) = (first as *const usize, (root - WORD) as *mut usize);
-        std::ptr::copy_nonoverlapping(from, to, words);
-        let moved = (to as usize).wrapping_sub(first);
+        let count = (walk.next - WORD - first) / WORD;
+        let root = caml_alloc_small(count - 1, tag::STRING) as usize;
+        let to = (root - WORD) as *mut usize;
+        std::ptr::copy_nonoverlapping(words, to, count);
+        let moved = (to as usize).wrapping_sub(words as usize);
         let mut entry = mets;
         while entry < walk.end {
             let Met { value, at, .. } = entry.read();
             // Read where it was: what was just copied would have to reach the cache first.
-            let header = ((value - WORD) as *const usize).read() & !NOT_MARKABLE;
+            let header = young_header(((value - WORD) as *const usize).read());
             let new = value.wrapping_add(moved);
             ((new - WORD) as *mut usize).write(header);
             (at.wrapping_add(moved) as *mut usize).write(new);
             entry = entry.add(1);
         }
         // Where the pointer to the root was written.
-        to.write(from.read() & !NOT_MARKABLE);
+        to.write(young_header(words.read()));
         Ok(root as Value)
     }
 }

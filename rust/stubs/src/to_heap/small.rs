@@ -1,14 +1,16 @@
-//! A graph of up to 257 words, built as one piece of the minor heap: allocated once, cut into its
-//! blocks, its pointers moved with it.
+//! A graph of up to 257 words, built as one piece of the minor heap: read, word by word, then
+//! allocated at once, cut into its blocks, its pointers moved with it.
 //!
 //! Most small graphs are trees of plain blocks, which are built the quick way ([`super::quick`]); it
 //! gives up at anything else (sharing, a custom block whose operations change), which is begun anew
 //! here.
 
-use super::{caml_atom, quick, Allow, Stop};
+use super::{caml_atom, copy_fields, quick, young_header, Allow, Stop};
 use crate::ops_page::Builtin;
-use hh_graph::header::{self, tag, NOT_MARKABLE, WORD};
-use hh_graph::linear::{values, walk, Visit};
+use hh_graph::block;
+use hh_graph::header::{self, is_scannable, tag, WORD};
+use hh_graph::linear::{walk, Visit};
+use hh_graph::load;
 use ocaml_sys::{caml_alloc_small, Value};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -42,12 +44,15 @@ impl Pairs {
 struct Small {
     first: usize,
     allow: Allow,
+    /// The words of the graph that have been read, headers as they are to be. The others are
+    /// pointers to blocks that were met.
+    read: [MaybeUninit<usize>; MOST_WORDS],
     /// The blocks met, and for each the word of the pointer that led to it.
     met: Pairs,
     /// Ranges of words that are values, to be walked; how many of them have been.
     values: Pairs,
     walked: usize,
-    /// Pointers that led to blocks met before.
+    /// Words whose pointers led to blocks met before, or into blocks, and what word they led to.
     old: Pairs,
 }
 
@@ -56,20 +61,24 @@ impl Visit for Small {
 
     #[inline(always)]
     fn meet(&mut self, block: usize, header: usize, word: usize) -> Result<usize, Stop> {
-        match header::tag(header) {
-            0..tag::FORCING | tag::FORWARD => {
-                self.values
-                    .push(block + 1, block + 1 + header::wosize(header));
-            }
-            tag::STRING | tag::DOUBLE | tag::DOUBLE_ARRAY => {}
-            tag::CUSTOM => self.meet_custom(block, header)?,
-            _ if !self.allow.block(header) => return Err(Stop::Elsewhere),
-            _ => {
-                // SAFETY: the walk has found this to be a readable block.
-                let values = unsafe { values(self.first, block, header) };
-                self.values.push(values.start, values.end);
-            }
+        let wosize = header::wosize(header);
+        // The root is to be a block of the piece.
+        if !self.allow.block(header) || block + wosize == 0 {
+            return Err(Stop::Elsewhere);
         }
+        self.read[block].write(young_header(header));
+        let tag = header::tag(header);
+        if tag == tag::CUSTOM {
+            self.meet_custom(block, wosize)?;
+        } else if (!is_scannable(tag) || tag == tag::CLOSURE) && wosize > 0 {
+            let from = self.first + (block + 1) * WORD;
+            // SAFETY: the walk has found the block to be readable, and to end within the most words.
+            unsafe { copy_fields(from, self.read[block + 1..].as_mut_ptr().cast(), wosize) }
+        }
+        // SAFETY: a closure of two fields and more has been read just now.
+        let values = block::values(header, || unsafe { self.read[block + 2].assume_init() });
+        self.values
+            .push(block + 1 + values.start, block + 1 + values.end);
         self.met.push(block, word);
         Ok(0)
     }
@@ -82,22 +91,28 @@ impl Visit for Small {
     }
 
     #[inline(always)]
-    fn integer(&mut self, _word: usize, _value: usize) {}
+    fn integer(&mut self, word: usize, value: usize) {
+        self.read[word].write(value);
+    }
 
     #[inline(always)]
     fn old_pointer(&mut self, word: usize, block: usize, delta: usize) -> bool {
         let met = self.met.all();
         let found = met.binary_search_by_key(&block, |&(block, _)| block.into());
-        if found.is_ok() {
-            self.old.push(word, delta / WORD);
+        let leads = found.is_ok() && self.allow.into_block(delta);
+        if leads {
+            self.old.push(word, block + 1 + delta / WORD);
         }
-        found.is_ok()
+        leads
     }
 
     #[inline(always)]
-    fn outside(&mut self, _word: usize, value: usize) -> Result<(), Stop> {
+    fn outside(&mut self, word: usize, value: usize) -> Result<(), Stop> {
         match self.allow.pointer(value) {
-            true => Ok(()),
+            true => {
+                self.read[word].write(value);
+                Ok(())
+            }
             false => Err(Stop::Elsewhere),
         }
     }
@@ -105,20 +120,25 @@ impl Visit for Small {
 
 impl Small {
     #[inline(always)]
-    fn meet_custom(&mut self, block: usize, header: usize) -> Result<(), Stop> {
-        if header::wosize(header) == 0 {
+    fn meet_custom(&mut self, block: usize, wosize: usize) -> Result<(), Stop> {
+        if wosize == 0 {
             return Err(Stop::Elsewhere);
         }
+        let field0 = self.first + (block + 1) * WORD;
         // SAFETY: the walk has found this block to have fields, and they are readable.
-        let operations = unsafe { ((self.first + (block + 1) * WORD) as *const usize).read() };
-        if operations == Builtin::Bigarray.own() || operations == Builtin::Bigarray.on_page() {
+        let operations = unsafe { load(field0) };
+        if Builtin::of(operations) == Some(Builtin::Bigarray) {
             // It owns memory, and the collector only finalises blocks that it was told of.
             return Err(Stop::Large);
         }
-        match self.allow.custom(operations) {
-            Some(_) => Ok(()),
-            None => Err(Stop::Elsewhere),
+        let own = self.allow.custom(operations, wosize);
+        self.read[block + 1].write(own.ok_or(Stop::Elsewhere)?);
+        if wosize > 1 {
+            let to = self.read[block + 2..].as_mut_ptr().cast();
+            // SAFETY: as above; they end within the most words.
+            unsafe { copy_fields(field0 + WORD, to, wosize - 1) }
         }
+        Ok(())
     }
 
     /// The graph's `words` words as one piece of the minor heap.
@@ -129,52 +149,24 @@ impl Small {
     unsafe fn build(&self, words: usize) -> Value {
         // SAFETY: a block of so many words may be young; making it may collect, of which the graph
         // knows nothing. Its words, header included, are then all written before anything else
-        // happens; all indices are of words of the graph.
+        // happens; all indices are of words of the graph. Each word was read, or is a pointer.
         unsafe {
             let root = caml_alloc_small(words - 1, tag::STRING) as usize;
-            let (from, to) = (self.first as *const usize, (root - WORD) as *mut usize);
-            std::ptr::copy_nonoverlapping(from, to, words);
-            // For the root, whose word 0 stands for none: its header is put right below. Headers
-            // are read where they were: what was just copied would have to reach the cache first.
-            for &(block, word) in self.met.all() {
-                let header = to.add(block.into());
-                header.write(from.add(block.into()).read() & !NOT_MARKABLE);
-                to.add(word.into()).write(header as usize + WORD);
+            let to = (root - WORD) as *mut usize;
+            std::ptr::copy_nonoverlapping(self.read.as_ptr().cast(), to, words);
+            let met = self.met.all()[1..].iter();
+            // A pointer into a new block is in both, at first as one to the block.
+            let new = met.map(|&(block, word)| (word, block + 1));
+            for (word, leads_to) in new.chain(self.old.all().iter().copied()) {
+                // One to a block of no fields shall lead to the process's.
+                let header = self.read[leads_to as usize - 1].assume_init();
+                let value = match header::wosize(header) {
+                    0 => caml_atom(header::tag(header)) as usize,
+                    _ => to.add(leads_to.into()) as usize,
+                };
+                to.add(word.into()).write(value);
             }
-            to.write(from.read() & !NOT_MARKABLE);
-            self.build_rest(to);
             root as Value
-        }
-    }
-
-    /// What trees of plain blocks don't have: pointers to blocks met before; custom blocks, which
-    /// get their operations; pointers to blocks of no fields, which shall lead to the process's.
-    ///
-    /// # Safety
-    /// - As for [`Small::build`], from where this is called.
-    unsafe fn build_rest(&self, to: *mut usize) {
-        // SAFETY: all indices are of words of the graph.
-        unsafe {
-            let moved = (to as usize).wrapping_sub(self.first);
-            for &(word, _) in self.old.all() {
-                let old = (self.first as *const usize).add(word.into()).read();
-                to.add(word.into()).write(old.wrapping_add(moved));
-            }
-            for &(block, _) in self.met.all() {
-                let header = to.add(block.into()).read();
-                if header::tag(header) == tag::CUSTOM {
-                    let operations = to.add(block as usize + 1);
-                    *operations = self.allow.custom(*operations).unwrap_or(*operations);
-                }
-            }
-            let pointers = self.met.all()[1..].iter().map(|&(_, word)| word);
-            for word in pointers.chain(self.old.all().iter().map(|&(word, _)| word)) {
-                let pointer = to.add(word.into());
-                let header = ((*pointer - WORD) as *const usize).read();
-                if header::wosize(header) == 0 {
-                    *pointer = caml_atom(header::tag(header)) as usize;
-                }
-            }
         }
     }
 }
@@ -189,6 +181,7 @@ unsafe fn build_carefully(first: usize, limit: usize, allow: Allow) -> Result<Va
     let mut small = Small {
         first,
         allow,
+        read: [MaybeUninit::uninit(); MOST_WORDS],
         met: Pairs::EMPTY,
         values: Pairs::EMPTY,
         walked: 0,

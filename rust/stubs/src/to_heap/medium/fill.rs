@@ -1,9 +1,10 @@
 //! The copy of a medium graph, filled: words as they were, headers and pointers as they are to be.
 
+use super::super::young_header;
 use super::load;
 use super::run::Segment;
 use super::walk::Walk;
-use hh_graph::header::{self, is_block, NOT_MARKABLE, WORD};
+use hh_graph::header::{self, is_block, WORD};
 use ocaml_sys::{Value, UNIT};
 
 extern "C" {
@@ -62,7 +63,7 @@ impl Fill<'_> {
             } else if header::is_scannable(header::tag(to.read())) {
                 for word in 1..words {
                     let value = from.add(word).read();
-                    let leads_in = (self.walk.first..self.walk.next).contains(&value);
+                    let leads_in = self.walk.source.contains(&value);
                     let inside = is_block(value) && leads_in;
                     to.add(word)
                         .write(if inside { UNIT as usize } else { value });
@@ -80,8 +81,7 @@ impl Fill<'_> {
     #[inline(always)]
     unsafe fn fill<const ONE: bool>(&self) {
         let walk = self.walk;
-        // SAFETY: by contract. Whoever writes to the graph meanwhile, what is written to is found
-        // from what was walked.
+        // SAFETY: by contract; the words are what was walked.
         unsafe {
             for segment in self.segments {
                 self.copy_words(segment);
@@ -91,7 +91,7 @@ impl Fill<'_> {
                 if !is_major {
                     // Read where it was: what was just copied would have to reach the cache first.
                     let header = load(walk.first + met.block as usize - WORD);
-                    ((block - WORD) as *mut usize).write(header & !NOT_MARKABLE);
+                    ((block - WORD) as *mut usize).write(young_header(header));
                 }
                 if met.at != 0 {
                     // Not the root, which no pointer led to.
@@ -119,7 +119,8 @@ impl Fill<'_> {
             for &custom in &walk.customs {
                 let (at, _) = self.copy_of::<false>(custom);
                 let operations = at as *mut usize;
-                let own = walk.allow.custom(operations.read());
+                let wosize = header::wosize(load(walk.first + custom as usize - WORD));
+                let own = walk.allow.custom(operations.read(), wosize);
                 operations.write(own.unwrap_or(operations.read()));
             }
         }

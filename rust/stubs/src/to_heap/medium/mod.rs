@@ -8,16 +8,21 @@
 //! collector field by field.
 
 mod fill;
+mod room;
 mod run;
 mod walk;
 
 use super::{Allow, Stop};
 use fill::Fill;
 use ocaml_sys::Value;
+use room::Room;
 use walk::Walk;
 
 /// The largest piece of the minor heap, its header included (`Max_young_wosize`, and 1).
 const PIECE_BYTES: usize = super::small::MOST_WORDS * hh_graph::header::WORD;
+
+/// The largest graph, headers included: a quarter of the minor heap, unless that was made smaller.
+const MOST_BYTES: usize = 512 << 10;
 
 /// How many blocks may be too large for the minor heap.
 const MOST_BIG: usize = 4;
@@ -40,7 +45,11 @@ unsafe fn load(at: usize) -> usize {
 /// - As for [`hh_graph::linear::walk`]; the runtime's lock is held, and the graph isn't in the heap.
 #[inline(never)]
 pub(super) unsafe fn build(first: usize, limit: usize, allow: Allow) -> Result<Value, Stop> {
-    let mut walk = Walk::new(first, limit, allow);
+    let room = match allow.others_write {
+        true => Some(Room::take().ok_or(Stop::NoMemory)?),
+        false => None,
+    };
+    let mut walk = Walk::new(first, limit, allow, room.as_ref().map(Room::base));
     // SAFETY: by contract; between the allocation and the end nothing collects.
     unsafe {
         walk.run()?;

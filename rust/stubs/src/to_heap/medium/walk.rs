@@ -1,15 +1,17 @@
 //! The walk of a medium graph, before anything is allocated: its blocks, where it is cut, and which
-//! pointers lead where.
+//! pointers lead where. Where others may write to the graph, its words are copied a little ahead of the
+//! walk, which then goes over the copy.
 
 use super::super::quick::{kind, KINDS};
-use super::super::{Allow, Stop};
-use super::{load, MOST_BIG, PIECE_BYTES};
+use super::super::{copy_bytes, Allow, Stop};
+use super::{load, MOST_BIG, MOST_BYTES, PIECE_BYTES};
 use crate::ops_page::Builtin;
 use hh_graph::header::{self, is_block, tag, WORD};
 use hh_graph::linear::opaque;
+use std::ops::Range;
 
-/// The largest graph, headers included: a quarter of the minor heap, unless that was made smaller.
-const MOST_BYTES: usize = 512 << 10;
+/// What is copied at least, in bytes; and then, as much again as there is.
+const LEAST_COPIED: usize = 4096;
 
 /// A part of the graph that is allocated at once; it ends where the next one starts.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +33,14 @@ pub(super) struct Met {
 
 /// What is found out about the graph before anything is allocated, by addresses.
 pub(super) struct Walk {
+    /// The first header.
     pub(super) first: usize,
+    /// What is added to an address to make it that of the word that is walked: the copy's, or none.
+    shift: usize,
+    /// The graph where pointers lead to it.
+    pub(super) source: Range<usize>,
+    /// What lies before this may be walked: the block that is next, unless that is beyond `most`.
+    copied: usize,
     pub(super) allow: Allow,
     /// The address that the next new block has to have: behind the blocks met, and a header.
     pub(super) next: usize,
@@ -56,14 +65,19 @@ fn push<T>(to: &mut Vec<T>, what: T) -> Result<(), Stop> {
 }
 
 impl Walk {
-    /// For the graph whose first header is at `first`, and which has at most `limit` words.
-    pub(super) fn new(first: usize, limit: usize, allow: Allow) -> Walk {
+    /// For the graph whose first header is at `first`, and which has at most `limit` words. If there
+    /// is a `room`, of the most bytes, they are copied to it.
+    pub(super) fn new(first: usize, limit: usize, allow: Allow, room: Option<usize>) -> Walk {
         let is_cut = limit > MOST_BYTES / WORD;
+        let most = first + if is_cut { MOST_BYTES } else { limit * WORD };
         Walk {
             first,
+            shift: room.unwrap_or(first).wrapping_sub(first),
+            source: first..first,
+            copied: if room.is_some() { first } else { most },
             allow,
             next: first + WORD,
-            most: first + if is_cut { MOST_BYTES } else { limit * WORD },
+            most,
             too_much: if is_cut { Stop::Large } else { Stop::Elsewhere },
             mets: Vec::new(),
             pieces: Vec::new(),
@@ -74,7 +88,7 @@ impl Walk {
         }
     }
 
-    /// Walks the graph.
+    /// Walks the graph. What is known of it then is told by addresses of what was walked.
     ///
     /// # Errors
     /// - [`Stop::Large`]: it isn't for this file;
@@ -86,11 +100,13 @@ impl Walk {
     pub(super) unsafe fn run(&mut self) -> Result<(), Stop> {
         // SAFETY: by contract; every block met ends before `most`, and `next` is behind them.
         unsafe {
-            self.meet(self.next, self.first)?;
+            self.copy_more(self.first)?;
+            self.meet(self.next, self.walked(self.first))?;
+            let words = self.walked(self.first);
             let mut number = 0;
             while let Some(&Met { block, stop, .. }) = self.mets.get(number) {
-                let mut at = self.first + block as usize;
-                let stop = self.first + stop as usize;
+                let mut at = words + block as usize;
+                let stop = words + stop as usize;
                 while at < stop {
                     let value = load(at);
                     if is_block(value) {
@@ -106,24 +122,69 @@ impl Walk {
                 }
                 number += 1;
             }
-            self.check_old()
+            self.check_old()?;
+        }
+        self.move_to_walked();
+        Ok(())
+    }
+
+    /// Has all addresses be those of what was walked.
+    fn move_to_walked(&mut self) {
+        self.source = self.first..self.next;
+        self.first = self.walked(self.first);
+        self.next = self.walked(self.next);
+        for piece in &mut self.pieces {
+            piece.start = piece.start.wrapping_add(self.shift);
         }
     }
 
-    /// Meets the next new block, by the pointer at `at`.
+    /// Where what stands in the graph at an address is walked.
+    #[inline(always)]
+    fn walked(&self, address: usize) -> usize {
+        address.wrapping_add(self.shift)
+    }
+
+    /// The offset from the first header of what is walked at an address.
+    #[inline(always)]
+    fn offset(&self, at: usize) -> u32 {
+        at.wrapping_sub(self.shift).wrapping_sub(self.first) as u32
+    }
+
+    /// Copies what is before `next`, and more, as far as the graph may reach; an error if it reaches
+    /// farther, for the last block ends at `end`.
+    ///
+    /// # Safety
+    /// - As for [`Walk::run`].
+    #[inline(never)]
+    unsafe fn copy_more(&mut self, end: usize) -> Result<(), Stop> {
+        if end > self.most {
+            return Err(self.too_much);
+        }
+        let from = self.copied;
+        let more = (from - self.first).max(LEAST_COPIED);
+        self.copied = self.most.min((end + WORD).max(from + more));
+        if self.copied > from {
+            // SAFETY: by contract; the room has the most bytes.
+            unsafe { copy_bytes(from, self.walked(from), self.copied - from) };
+        }
+        Ok(())
+    }
+
+    /// Meets the next new block, by the pointer that is walked at `at`.
     ///
     /// # Safety
     /// - `value` is `next`.
     #[inline(always)]
     unsafe fn meet(&mut self, value: usize, at: usize) -> Result<(), Stop> {
-        if value > self.most {
+        if value > self.copied {
             return Err(self.too_much);
         }
         // SAFETY: before `most`. (A block of no fields is all header.)
-        let header = unsafe { load(value - WORD) };
+        let header = unsafe { load(self.walked(value - WORD)) };
         let end = value + header::wosize(header) * WORD;
-        if end > self.most {
-            return Err(self.too_much);
+        if end + WORD > self.copied {
+            // SAFETY: by contract.
+            unsafe { self.copy_more(end)? };
         }
         if header::wosize(header) == 0 {
             // The process has one of its own.
@@ -144,7 +205,7 @@ impl Walk {
         self.mets.push(Met {
             block: (value - self.first) as u32,
             stop: (stop - self.first) as u32,
-            at: (at - self.first) as u32,
+            at: self.offset(at),
         });
         self.next = end + WORD;
         Ok(())
@@ -160,8 +221,9 @@ impl Walk {
             _ if !self.allow.block(header) => Err(Stop::Elsewhere),
             tag::CUSTOM => {
                 // SAFETY: the first field.
-                let operations = unsafe { load(value) };
-                let own = self.allow.custom(operations).ok_or(Stop::Elsewhere)?;
+                let operations = unsafe { load(self.walked(value)) };
+                let own = self.allow.custom(operations, header::wosize(header));
+                let own = own.ok_or(Stop::Elsewhere)?;
                 if own == Builtin::Bigarray.own() {
                     // It owns memory, and the collector only finalises blocks that it was told of.
                     return Err(Stop::Large);
@@ -169,7 +231,7 @@ impl Walk {
                 push(&mut self.customs, (value - self.first) as u32)?;
                 Ok(value)
             }
-            tag::OBJECT => Ok(value + header::wosize(header) * WORD),
+            tag::OBJECT | tag::FORWARD => Ok(value + header::wosize(header) * WORD),
             _ => Err(Stop::Large),
         }
     }
@@ -189,8 +251,7 @@ impl Walk {
     #[inline(never)]
     fn no_new_block(&mut self, value: usize, at: usize) -> Result<(), Stop> {
         if (self.first + WORD..self.next).contains(&value) && value % WORD == 0 {
-            let offset = |address| (address - self.first) as u32;
-            let old = (offset(at), offset(value));
+            let old = (self.offset(at), (value - self.first) as u32);
             return push(&mut self.old, old);
         }
         if (self.next..=self.most).contains(&value) {
