@@ -27,6 +27,7 @@ pub(crate) fn sum(bytes: &[u8], number: u64) -> u64 {
     checksum(bytes) ^ number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+#[cold]
 fn damaged(what: &str) -> Error {
     Error::refused(format!("the saved heap is damaged: {what}"))
 }
@@ -90,15 +91,21 @@ impl Head {
     }
 
     /// Checks an address, or, where there may be one, a field that may be an integer or 0.
+    #[inline]
     pub(crate) fn check(&self, addr: u64, field: bool) -> Result<()> {
         let at = if field { address(addr) } else { addr };
         let inside = at.wrapping_sub(self.heap_start) < self.heap_bytes && at % 8 == 0;
         if inside || field && at == 0 {
             Ok(())
         } else {
-            Err(damaged(&format!("{addr:#x} is no address in it")))
+            Err(no_address(addr))
         }
     }
+}
+
+#[cold]
+fn no_address(addr: u64) -> Error {
+    damaged(&format!("{addr:#x} is no address in it"))
 }
 
 /// The walk over the objects of a heap that comes in pieces.
@@ -119,38 +126,39 @@ impl Objects {
         rest: u64,
         mut each: impl FnMut(&mut u64) -> Result<()>,
     ) -> Result<()> {
+        // In registers.
+        let Objects { mut left, mut tag } = *self;
         let mut at = 0;
         while at < words.len() {
-            if self.left == 0 {
+            if left == 0 {
                 let header = Header::from_word(words[at])
                     .filter(|header| header.colour() == Colour::White)
                     .filter(|header| header.bytes() <= rest - at as u64 * 8)
                     .ok_or_else(|| damaged("an object without a header"))?;
-                (self.left, self.tag) = (header.words(), header.tag());
-                if self.tag == ENTITY && self.left != crate::entity::WORDS {
+                (left, tag) = (header.words(), header.tag());
+                if tag == ENTITY && left != crate::entity::WORDS {
                     return Err(damaged("an entity of another size"));
                 }
                 at += 1;
                 continue;
             }
-            let end = words.len().min(at.saturating_add(self.left as usize));
-            for word in &mut words[at..end] {
-                if self.tag == ENTITY && self.left == 1 {
-                    if *word != 0 && *word != FIRST_VERSION {
-                        return Err(damaged("an entity's version"));
-                    }
-                } else if self.tag < STRING {
-                    each(word)?;
-                } else {
-                    break;
+            let end = words.len().min(at.saturating_add(left as usize));
+            let part = &mut words[at..end];
+            if tag < STRING {
+                let version = tag == ENTITY && part.len() as u64 == left;
+                let (fields, version) = part.split_at_mut(part.len() - usize::from(version));
+                fields.iter_mut().try_for_each(&mut each)?;
+                if version
+                    .iter()
+                    .any(|&word| word != 0 && word != FIRST_VERSION)
+                {
+                    return Err(damaged("an entity's version"));
                 }
-                self.left -= 1;
             }
-            if self.tag >= STRING {
-                self.left -= (end - at) as u64;
-            }
+            left -= (end - at) as u64;
             at = end;
         }
+        *self = Objects { left, tag };
         Ok(())
     }
 
