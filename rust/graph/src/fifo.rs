@@ -18,31 +18,35 @@ pub(crate) struct Pending<P> {
     pub(crate) spot: P,
 }
 
+/// Room for a queue. Apart from its ends, which the loop then holds in registers.
+pub(crate) type Ring<P> = [Pending<P>; LENGTH];
+
 #[derive(Debug)]
-pub(crate) struct Fifo<P> {
-    ring: [Pending<P>; LENGTH],
+pub(crate) struct Fifo<'a, P> {
+    ring: &'a mut Ring<P>,
     first: usize,
     len: usize,
 }
 
-impl<P: Copy + Default> Fifo<P> {
-    pub(crate) fn new() -> Fifo<P> {
+impl<P: Copy + Default> Fifo<'_, P> {
+    #[inline(always)]
+    pub(crate) fn new(ring: &mut Ring<P>) -> Fifo<'_, P> {
         Fifo {
-            ring: [Pending::default(); LENGTH],
+            ring,
             first: 0,
             len: 0,
         }
     }
 
     #[inline(always)]
-    pub(crate) fn is_full(&self) -> bool {
-        self.len == LENGTH
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Enters a pointer, and asks the cache for the block and its entry in the table.
     #[inline(always)]
     pub(crate) fn push<V: Visited<Spot = P>>(&mut self, at: usize, value: usize, table: &V) {
-        debug_assert!(!self.is_full());
+        debug_assert!(self.len < LENGTH);
         prefetch(value.wrapping_sub(WORD));
         prefetch(value.wrapping_add(4 * WORD));
         let spot = table.spot(value);
@@ -50,16 +54,25 @@ impl<P: Copy + Default> Fifo<P> {
         self.len += 1;
     }
 
-    /// The oldest; it stays.
+    /// The oldest leaves.
     #[inline(always)]
-    pub(crate) fn first(&self) -> Option<Pending<P>> {
-        (self.len > 0).then(|| self.ring[self.first % LENGTH])
+    pub(crate) fn pop(&mut self) -> Option<Pending<P>> {
+        if self.is_empty() {
+            return None;
+        }
+        let oldest = self.ring[self.first % LENGTH];
+        self.first += 1;
+        self.len -= 1;
+        Some(oldest)
     }
 
-    /// Lets the oldest go.
+    /// The oldest leaves, where there is room for no more.
     #[inline(always)]
-    pub(crate) fn pop(&mut self) {
-        self.first = (self.first + 1) % LENGTH;
-        self.len -= 1;
+    pub(crate) fn pop_if_full(&mut self) -> Option<Pending<P>> {
+        if self.len == LENGTH {
+            self.pop()
+        } else {
+            None
+        }
     }
 }

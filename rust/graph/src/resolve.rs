@@ -72,60 +72,49 @@ pub(crate) unsafe fn block_of(value: usize, source: &impl Source) -> Option<(usi
     is_there.then_some((block, header))
 }
 
+/// What a pointer to the source becomes, where that is common: a pointer to the block's copy,
+/// made now if this is the first to it. And whether it is to a block with nothing in it to scan.
+///
+/// All else is [`Copier::resolve_any`]'s.
+///
+/// # Safety
+/// - as for [`crate::copy()`], for `value`, a pointer.
+#[inline(always)]
+pub(crate) unsafe fn resolve_common<V: Visited>(
+    value: usize,
+    spot: V::Spot,
+    table: &mut V,
+    tail: &mut Tail,
+    source: &impl Source,
+) -> Option<(usize, bool)> {
+    if !may_read_header(source, value) {
+        return None;
+    }
+    // SAFETY: a value that is a pointer has a header before it.
+    let header = unsafe { load(value - WORD) };
+    let kind = kind_of(header);
+    let wosize = header::wosize(header);
+    let is_common = kind != kind::SPECIAL && wosize.wrapping_sub(1) < FEW;
+    if !is_common || !tail.has_room(wosize) || !source.may_read(value, wosize) {
+        return None;
+    }
+    let at = match table.peek(spot, value, tail.blocks)? {
+        Seen::At(at) => at,
+        Seen::Never(entry) => {
+            let at = tail.free + WORD;
+            table.enter(entry, value, at);
+            // SAFETY: a readable block with this header, and there is room.
+            unsafe { tail.take(value, header) };
+            at
+        }
+    };
+    Some((tail.address(at), kind == kind::BYTES))
+}
+
 impl<S: Space, R: Source> Copier<'_, S, R> {
     /// What a pointer to the source becomes: a pointer to the block's copy, made now if this
-    /// is the first to it, or itself if the block is kept. Tells `new` of a block made.
-    ///
-    /// What is common is done here, all else in [`Copier::resolve_any`].
-    ///
-    /// # Safety
-    /// - as for [`crate::copy()`], for `value`, a pointer.
-    #[inline(always)]
-    pub(crate) unsafe fn resolve<V: Visited>(
-        &mut self,
-        value: usize,
-        spot: V::Spot,
-        table: &mut V,
-        tail: &mut Tail,
-        new: impl FnOnce(New),
-    ) -> Result<usize, Stop> {
-        if !may_read_header(self.output.source, value) {
-            return Err(Stop::Refused(Why::Wild, value));
-        }
-        // SAFETY: a value that is a pointer has a header before it.
-        let header = unsafe { load(value - WORD) };
-        let kind = kind_of(header);
-        let wosize = header::wosize(header);
-        let first = tail.free + WORD;
-        let is_common = kind != kind::SPECIAL && wosize.wrapping_sub(1) < FEW;
-        if is_common && tail.has_room(wosize) && self.output.source.may_read(value, wosize) {
-            match table.peek(spot, value, tail.blocks) {
-                Some(Seen::At(at)) => return Ok(tail.address(at)),
-                Some(Seen::Never(entry)) => {
-                    table.enter(entry, value, first);
-                    // SAFETY: a readable block with this header, and there is room.
-                    unsafe { tail.take(value, header) };
-                    new(New {
-                        first,
-                        end: tail.free,
-                        any: kind as usize - kind::BYTES as usize,
-                    });
-                    return Ok(tail.address(first));
-                }
-                None => {}
-            }
-        }
-        // SAFETY: by this function's contract.
-        let (answer, after) = unsafe { self.resolve_any(value, table, *tail)? };
-        tail.set_end(after);
-        if tail.free >= first {
-            // SAFETY: a block of the copy begins there.
-            new(unsafe { tail.values(first - WORD) });
-        }
-        Ok(answer)
-    }
-
-    /// The same for every kind of block.
+    /// is the first to it, or itself if the block is kept; and the end of the copy then. For every
+    /// kind of block.
     ///
     /// # Safety
     /// - as for [`crate::copy()`], for `value`, a pointer.

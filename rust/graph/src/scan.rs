@@ -1,10 +1,10 @@
 //! How far a copy is, and the scan of a large one.
 
 use crate::copy::Copier;
-use crate::fifo::Fifo;
+use crate::fifo::{Fifo, Pending, Ring};
 use crate::header::{self, is_block, WORD};
 use crate::output::Stop;
-use crate::resolve::New;
+use crate::resolve::resolve_common;
 use crate::source::Source;
 use crate::space::Space;
 use crate::tail::Tail;
@@ -71,6 +71,12 @@ impl Scan {
         self.cursor == self.stop && self.next == self.tail.free
     }
 
+    /// Whether all is done but the word at the cursor.
+    #[inline(always)]
+    fn is_at_last_word(&self) -> bool {
+        self.next == self.tail.free && self.cursor + WORD == self.stop
+    }
+
     /// Whether there is so much to scan in a block that the source is to be asked between.
     #[inline(always)]
     pub(crate) fn is_long(cursor: usize, end: usize) -> bool {
@@ -101,7 +107,7 @@ impl Scan {
     }
 
     /// After a question to the source: on to the next piece of a long block, or of blocks.
-    #[cold]
+    #[inline(always)]
     fn go_on(&mut self) {
         if self.stop < self.end {
             self.stop = self.end.min(self.stop + BREATH_BYTES);
@@ -114,7 +120,7 @@ impl Scan {
 
 impl<S: Space, R: Source> Copier<'_, S, R> {
     /// Scans the copy until it holds no pointer to the source any more. Each goes by way of a
-    /// short queue.
+    /// short queue, where there is more than one.
     ///
     /// # Safety
     /// - as for [`crate::copy()`].
@@ -124,7 +130,22 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         table: &mut V,
         scan: &mut Scan,
     ) -> Result<(), Stop> {
-        let mut fifo = Fifo::new();
+        // Nobody has the address of this one: so it is in registers.
+        let mut here = *scan;
+        // SAFETY: by this function's contract.
+        let answer = unsafe { self.scan_all(table, &mut here) };
+        *scan = here;
+        answer
+    }
+
+    /// The same.
+    ///
+    /// # Safety
+    /// - as for [`crate::copy()`].
+    #[inline(always)]
+    unsafe fn scan_all<V: Visited>(&mut self, table: &mut V, scan: &mut Scan) -> Result<(), Stop> {
+        let mut ring = Ring::default();
+        let mut fifo = Fifo::new(&mut ring);
         loop {
             while scan.cursor < scan.stop {
                 // SAFETY: `cursor < stop <= free`: a word written by this copy.
@@ -133,9 +154,17 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
                     if self.output.source.keep(value) {
                         self.output.pointer(scan.cursor);
                     } else {
-                        if fifo.is_full() {
+                        if let Some(first) = fifo.pop_if_full() {
                             // SAFETY: by this function's contract.
-                            unsafe { self.settle_first(&mut fifo, table, scan)? };
+                            unsafe { self.settle(first, table, scan)? };
+                        } else if fifo.is_empty() && scan.is_at_last_word() {
+                            // As in a list: nothing is gained from a queue of one.
+                            let at = scan.cursor;
+                            let spot = table.spot(value);
+                            scan.cursor += WORD;
+                            // SAFETY: by this function's contract.
+                            unsafe { self.settle(Pending { at, value, spot }, table, scan)? };
+                            continue;
                         }
                         fifo.push(scan.cursor, value, table);
                     }
@@ -148,43 +177,55 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
             } else if scan.next < scan.tail.free {
                 // SAFETY: checked right here.
                 unsafe { scan.enter_next_block() };
-            } else if fifo.first().is_some() {
+            } else if let Some(first) = fifo.pop() {
                 // SAFETY: by this function's contract.
-                unsafe { self.settle_first(&mut fifo, table, scan)? };
+                unsafe { self.settle(first, table, scan)? };
             } else {
                 return Ok(());
             }
         }
     }
 
-    /// Replaces the oldest pointer of the queue by what it becomes in the copy.
+    /// Replaces a pointer to the source by what it becomes in the copy.
     ///
     /// # Safety
-    /// - as for [`crate::copy()`].
+    /// - as for [`crate::copy()`]; `first` was met by this scan.
     #[inline(always)]
-    unsafe fn settle_first<V: Visited>(
+    unsafe fn settle<V: Visited>(
         &mut self,
-        fifo: &mut Fifo<V::Spot>,
+        first: Pending<V::Spot>,
         table: &mut V,
         scan: &mut Scan,
     ) -> Result<(), Stop> {
-        let Some(first) = fifo.first() else {
-            return Ok(());
+        let free = scan.tail.free;
+        // SAFETY: by this function's contract.
+        let common = unsafe {
+            resolve_common(
+                first.value,
+                first.spot,
+                table,
+                &mut scan.tail,
+                self.output.source,
+            )
         };
-        let next = scan.next;
-        let mut skipped = false;
-        // SAFETY: by this function's contract; the word is one that the scan has read.
-        unsafe {
-            // Where there is nothing in it to scan, and everything before it is done.
-            let new = |new: New| skipped = new.first == next + WORD && new.any == 0;
-            let value = self.resolve(first.value, first.spot, table, &mut scan.tail, new)?;
-            scan.tail.write(first.at, value);
-        }
-        if skipped {
+        let (value, leaf) = match common {
+            Some(common) => common,
+            None => {
+                // SAFETY: by this function's contract.
+                let (value, end) = unsafe { self.resolve_any(first.value, table, scan.tail)? };
+                scan.tail.set_end(end);
+                // SAFETY: if the copy is longer now, by a block.
+                let leaf = scan.tail.free > free && unsafe { scan.tail.values(free) }.any == 0;
+                (value, leaf)
+            }
+        };
+        // SAFETY: the scan has read this word.
+        unsafe { scan.tail.write(first.at, value) };
+        // Everything before it is done, and there is nothing in it to scan.
+        if leaf && scan.next == free {
             scan.next = scan.tail.free;
         }
         self.output.pointer(first.at);
-        fifo.pop();
         Ok(())
     }
 }

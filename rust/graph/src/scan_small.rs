@@ -132,7 +132,7 @@ impl<S: Space, R: Source> Copier<'_, S, R> {
         Ok((answer, Scan::done(tail)))
     }
 
-    /// What a pointer to the source becomes, as [`Copier::resolve`] says. A block that is new
+    /// What a pointer to the source becomes, as [`Copier::resolve_any`] says. A block that is new
     /// gets its place, and its values wait.
     ///
     /// # Safety

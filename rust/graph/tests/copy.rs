@@ -9,7 +9,7 @@ use support::*;
 
 fn copies(heap: &Heap, root: usize, world: World) -> (Room, Copied) {
     let before = heap.image();
-    let mut room = Room::new(1 << 16);
+    let mut room = Room::new((1 << 16) + heap.used());
     let made = copied(root, &world, &mut room, &mut Tables::new());
     check(root, made, &world, &room);
     assert_eq!(heap.image(), before, "the source was written");
@@ -295,4 +295,39 @@ fn nothing_is_written_of_a_long_block_that_does_not_fit() {
     };
     assert!(matches!(answer, Err(CopyError::Full)));
     assert!(words.iter().all(|&word| word == GUARD));
+}
+
+/// Where nothing but one pointer is left to scan, it doesn't pass the queue: a bug there would
+/// lose it, or what stands beside it.
+#[test]
+fn chains_of_every_shape() {
+    let long = 1 << 16;
+    let mut heap = Heap::new(1 << 20);
+    let cells: [fn(&mut Heap, usize, usize) -> usize; 5] = [
+        |heap, n, next| heap.block(0, &[int(n as isize), next]),
+        |heap, n, next| heap.block(0, &[next, int(n as isize)]),
+        |heap, _, next| {
+            let text = heap.string(b"a leaf");
+            heap.block(0, &[text, next])
+        },
+        |heap, n, next| heap.block(0, &[next, int(n as isize), next]),
+        |heap, _, next| heap.block(0, &[next]),
+    ];
+    let mut next = int(0);
+    let mut last = 0;
+    for n in 0..6_000 {
+        next = cells[n / 100 % 5](&mut heap, n, next);
+        if n == 0 {
+            last = next;
+        }
+        if n % 2_000 == 1_500 {
+            let mut fields = vec![int(n as isize); long];
+            fields[long - 1] = next;
+            next = heap.block(0, &fields);
+        }
+    }
+    copies(&heap, next, World::default());
+    // The end leads back to the start.
+    heap.set(last, 1, next);
+    copies(&heap, next, World::default());
 }

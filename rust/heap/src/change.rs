@@ -14,7 +14,7 @@ use crate::locals::{Local, Reservation};
 use crate::object::{address, ENTITY};
 use crate::prefetch::prefetch;
 use crate::sync::Ordering;
-use crate::table::Hash;
+use crate::table::{Hash, Table};
 use core::num::NonZeroU64;
 use core::ops::Range;
 
@@ -68,8 +68,8 @@ impl Heap {
     /// misses overlap the next one's.
     #[inline]
     pub fn add_quickly(&self, key: Hash, addr: i64) -> Option<NonZeroU64> {
-        let slot = self.span().table().home(key)?;
-        prefetch(&slot.hash);
+        let line = self.span().table().line(key)?;
+        prefetch(&line[0].hash);
         if !self.span().object_at(addr) {
             return None;
         }
@@ -79,7 +79,8 @@ impl Heap {
         if own.notes().iter().any(unpublished) {
             return None;
         }
-        let stored = slot.add(key, addr, own.count())?;
+        let mut slots = Table::around(line, key);
+        let stored = slots.find_map(|slot| slot.add(key, addr, own.count()))?;
         // SeqCst: as in `added`.
         if self.collector().marking() {
             return None;

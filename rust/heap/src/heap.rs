@@ -173,7 +173,7 @@ impl Heap {
     }
 
     /// The address stored under `key`, or 0.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: Hash) -> u64 {
         self.span.table().get(key)
     }

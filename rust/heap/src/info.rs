@@ -11,7 +11,7 @@ use crate::table::Probe;
 use core::mem::{offset_of, size_of};
 
 /// `hh_heap` and a version: another layout of the file gets another number.
-const MAGIC: u64 = u64::from_ne_bytes(*b"hh_heap\x02");
+const MAGIC: u64 = u64::from_ne_bytes(*b"hh_heap\x03");
 
 /// What init was asked for. Never changes; the layout follows from it.
 #[repr(C)]

@@ -112,20 +112,60 @@ fn a_chunk_that_cannot_be_reserved_is_an_error_and_nothing_is_taken() {
         }
     }
     let parts = Parts::new(14);
-    let key = Hash::from_word(4096 * 3 - 1);
-    assert!(parts.table().add(key, 8, parts.count(), &Never).is_err());
-    assert_eq!(parts.table().get(key), 0);
-    assert_eq!(parts.table().add(key, 8, parts.count(), &NoBacking), Ok(8));
-    // The next slot is in another chunk, which isn't there.
-    let neighbour = Hash::from_word((4096 * 3 - 1) | 1 << 32);
-    assert_eq!(parts.table().get(neighbour), 0);
-    assert!(parts
-        .table()
-        .add(neighbour, 8, parts.count(), &Never)
-        .is_err());
+    // They share the last line of a chunk, which takes four; for the fifth there is the next chunk.
+    let key = |n: u64| Hash::from_word((4096 * 3 - 1) | n << 32);
+    assert!(parts.table().add(key(0), 8, parts.count(), &Never).is_err());
+    assert_eq!(parts.table().get(key(0)), 0);
+    for n in 0..4 {
+        assert_eq!(
+            parts.table().add(key(n), 8, parts.count(), &NoBacking),
+            Ok(8)
+        );
+    }
+    assert_eq!(parts.table().get(key(4)), 0);
+    assert!(parts.table().add(key(4), 8, parts.count(), &Never).is_err());
     assert_eq!(
-        parts.table().add(neighbour, 16, parts.count(), &NoBacking),
+        parts.table().add(key(4), 16, parts.count(), &NoBacking),
         Ok(16)
     );
-    assert_eq!(parts.table().get(neighbour), 16);
+    assert_eq!(parts.table().get(key(4)), 16);
+    assert_eq!(parts.table().get(key(3)), 8);
+}
+
+#[test]
+fn every_slot_is_a_place_of_every_key_once_and_its_line_comes_first() {
+    for pow in 0..8 {
+        let parts = Parts::new(pow);
+        let table = parts.table();
+        let slots = 1 << pow;
+        for home in 0..slots {
+            let key = Hash::from_word(home as u64 | 1 << 20);
+            let places: Vec<usize> = (0..slots).map(|d| table.place(key, d)).collect();
+            assert_eq!(places[0], home);
+            let line = LINE.min(slots);
+            assert!(places[..line].iter().all(|at| at / LINE == home / LINE));
+            let mut sorted = places.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..slots).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn tables_smaller_than_a_line_fill_up_too() {
+    for pow in 0..3 {
+        let parts = Parts::new(pow);
+        let table = parts.table();
+        for n in 1..=1 << pow {
+            let key = Hash::from_word(n << 32 | 1);
+            assert_eq!(table.get(key), 0);
+            assert_eq!(table.add(key, 8 * n, parts.count(), &NoBacking), Ok(8 * n));
+        }
+        for n in 1..=1 << pow {
+            assert_eq!(table.get(Hash::from_word(n << 32 | 1)), 8 * n);
+        }
+        let other = Hash::from_word(9 << 32);
+        assert_eq!(table.get(other), 0);
+        assert!(table.add(other, 8, parts.count(), &NoBacking).is_err());
+    }
 }

@@ -61,6 +61,13 @@ impl Shared {
             .add(Hash::from_word(key), addr, count, &self.pages)
     }
 
+    /// Fills the line of the home 1: other keys of that home are further away then.
+    fn fill_line(&self) {
+        for key in [1, 1 | 2 << 8] {
+            self.add(key, 0).unwrap();
+        }
+    }
+
     /// Looks up, and reads the object that is found.
     fn get(&self, key: u64) -> u64 {
         let addr = self.table().get(Hash::from_word(key));
@@ -126,11 +133,23 @@ fn neighbours_both_find_a_place() {
 }
 
 #[test]
-fn a_lookup_beside_an_add_sees_nothing_or_the_whole_object() {
+fn neighbours_both_find_a_place_in_the_next_line() {
     loom::model(|| {
         let shared = Shared::new(4);
         shared.add(1, 0).unwrap();
-        // Behind the first, so that the reader needs the bound on distances as well.
+        let a = start(&shared, |shared| shared.add(1 | 1 << 8, 0).unwrap());
+        let b = start(&shared, |shared| shared.add(1 | 2 << 8, 1).unwrap());
+        assert_eq!((a.join().unwrap(), b.join().unwrap()), (8, 16));
+        assert_eq!((shared.get(1 | 1 << 8), shared.get(1 | 2 << 8)), (8, 16));
+    });
+}
+
+#[test]
+fn a_lookup_beside_an_add_sees_nothing_or_the_whole_object() {
+    loom::model(|| {
+        let shared = Shared::new(4);
+        // The key is in the next line, so that the reader needs the bound on distances as well.
+        shared.fill_line();
         let writer = start(&shared, |shared| shared.add(1 | 1 << 8, 1).unwrap());
         let reader = start(&shared, |shared| {
             let first = shared.get(1 | 1 << 8);
@@ -188,7 +207,7 @@ fn of_two_removals_one_counts() {
 fn whoever_was_told_of_an_add_finds_it() {
     loom::model(|| {
         let shared = Shared::new(4);
-        shared.add(1, 0).unwrap();
+        shared.fill_line();
         let told = Arc::new(AtomicU64::new(0));
         let teller = {
             let told = told.clone();
