@@ -43,7 +43,7 @@ let files folder n =
     Out_channel.with_open_bin marshalled (fun c -> Marshal.to_channel c records [])
   in
   let topic = "The shared heap in a file" and size = float bytes in
-  Measure.race ~rounds:7 ~warm:false
+  Measure.race ~rounds:7 ~warm:false ~fresh:(3 * bytes)
     [
       Measure.contender "SharedMem.save_heap_to" (fun () -> SharedMem.save_heap_to saved);
       Measure.contender "Marshal.to_channel" to_channel;
@@ -58,7 +58,7 @@ let files folder n =
   let from_channel () : record array =
     In_channel.with_open_bin marshalled Marshal.from_channel
   in
-  Measure.race ~rounds:7 ~warm:false
+  Measure.race ~rounds:7 ~warm:false ~fresh:(3 * bytes)
     [
       Measure.contender "SharedMem.load_heap" load;
       Measure.contender "Marshal.from_channel" from_channel;

@@ -18,7 +18,7 @@ let copying (n, Data (what, make)) =
     Measure.contender name ~prepare:Gc.full_major (fun () ->
         Scratch.times n (fun _ -> f ()))
   in
-  Measure.race ~per:n
+  Measure.race ~per:n ~fresh:((1 lsl 26) + (4 * i_size))
     [
       loop "Ancient.copy" (fun () -> Ancient.copy ancient);
       loop "Netsys_mem.copy_value" (fun () -> Netsys_mem.copy_value [] built);

@@ -24,18 +24,6 @@ let topics =
 
 let topic_option = "--topic"
 
-(* The first touch ever of a page of a virtual machine's memory is very slow: its host gives the
-   memory only then. A child touches more than a topic takes, and gives it back. *)
-let touch_memory () =
-  let available line =
-    Scanf.sscanf_opt line "MemAvailable: %d kB" (fun kilobytes -> kilobytes * 1024)
-  in
-  let lines = In_channel.with_open_bin "/proc/meminfo" In_channel.input_lines in
-  let bytes = Option.value (List.find_map available lines) ~default:(1 lsl 30) in
-  let most = if Measure.quick then 2 lsl 30 else 8 lsl 30 in
-  Scratch.in_child (fun () ->
-      ignore (Sys.opaque_identity (Scratch.buffer (min most (bytes / 2)))))
-
 let run_topic name results =
   let argv = [| Sys.executable_name; topic_option; name; results |] in
   let child = Unix.create_process argv.(0) argv Unix.stdin Unix.stdout Unix.stderr in
@@ -89,7 +77,6 @@ let all folder names =
     run_topic name results;
     Results.save (kept folder)
   in
-  touch_memory ();
   List.iter run (List.filter wanted topics);
   if Sys.file_exists results then Sys.remove results;
   Results.write_json ~machine (Filename.concat folder "results.json");

@@ -35,7 +35,7 @@ let usual md (Data (what, make)) =
   in
   (* The place of what was shared before is free once nobody holds its proxy. *)
   let share () = Ancient.share md 0 value in
-  Measure.race ~rounds ~warm
+  Measure.race ~rounds ~warm ~fresh:(3 * bytes)
     [
       Scratch.memcpy bytes;
       init_value bytes value;
@@ -51,7 +51,7 @@ let large (Data (what, make)) =
   let value = make () in
   Gc.compact ();
   let bytes = size_of value in
-  Measure.race ~rounds:7 ~warm:false
+  Measure.race ~rounds:7 ~warm:false ~fresh:(3 * bytes)
     [ Scratch.memcpy bytes; init_value bytes value; mark value; to_bytes value ]
   |> Results.add ~topic ~what ~size:(float bytes) ~base:marshal
 

@@ -20,8 +20,11 @@ let quick =
 
 let default_rounds = if quick then 7 else 11
 
-let race ?(rounds = default_rounds) ?(warm = true) ?(per = 1) contenders =
+external touch : int -> unit = "bench_touch"
+
+let race ?(rounds = default_rounds) ?(warm = true) ?(fresh = 0) ?(per = 1) contenders =
   let turn c =
+    if fresh > 0 then touch (min fresh (6 lsl 30));
     if warm then ignore (c.once ());
     c.once () /. float per
   in

@@ -23,7 +23,7 @@ let opening n =
     ignore (Sys.opaque_identity (Ancient.follow (Ancient.get md 0)));
     md
   in
-  Measure.race
+  Measure.race ~fresh:(4 * i_size)
     [
       Measure.contender "Ancient.open_file ~relocate" ~after:Ancient.detach relocated;
       Measure.contender "Marshal.from_channel" ~prepare:Gc.full_major (fun () ->
