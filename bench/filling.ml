@@ -1,5 +1,6 @@
 (* A fresh table filled by one process and by two, which take half of the keys each; against two
-   domains and a Hashtbl under a lock. Making the table counts, and so do the page faults. *)
+   domains and a Hashtbl under a lock. Making the table counts, and so do the page faults. The
+   limit: a locked exchange at each key's place. *)
 
 let digests n = Array.init n (fun i -> Digest.string (string_of_int i))
 
@@ -45,6 +46,11 @@ let one_hashtbl keys () =
   let table = Hashtbl.create 16 in
   Array.iteri (fun i key -> Hashtbl.replace table key i) keys
 
+(* A table that can do nothing else. *)
+let places keys () =
+  Limits.fresh_table 21;
+  Array.iter Limits.take_place keys
+
 let elapsed f = snd (Scratch.timed f)
 
 let cpu f =
@@ -73,4 +79,5 @@ let run () =
     ]
   in
   race "Filling a fresh table, elapsed time" elapsed keys (shared @ own);
-  race "Filling a fresh table, processor time of all" cpu keys shared
+  let limit = ("limit: one locked exchange for each", places) in
+  race "Filling a fresh table, processor time of all" cpu keys (shared @ [ limit ])

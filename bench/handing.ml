@@ -171,7 +171,9 @@ let hand handle folder stores step n =
     ]
     @ List.map (store step folder) stores
   in
-  Measure.race ~per:n ~fresh:((1 lsl 24) + (n * 4096)) (List.map (contender records (weigh_array step records)) ways)
+  Measure.race ~per:n
+    ~fresh:((1 lsl 24) + (n * 4096))
+    (List.map (contender records (weigh_array step records)) ways)
   |> Results.add ~topic:(topic ~step)
        ~what:(Printf.sprintf "each of %d" n)
        ~size:(float n) ~base:"a pipe, Marshal";

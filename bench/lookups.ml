@@ -2,7 +2,8 @@
    programs written for hh_shared name and by SharedMem's own, against a private Hashtbl and LMDB.
    Keys are digests of 16 bytes, in random order.
 
-   The limits: as many loads from a table of that size at places that are known before, and loads
+   The limits: as many loads from a table of that size at places that are known before, at places
+   that keys tell, which lie elsewhere, and loads
    each of which says where the next one is. *)
 
 let topic = "Looking up a key"
@@ -20,15 +21,20 @@ external hh_put : string -> (int[@untagged]) -> (int[@untagged]) = "hh_put_byte"
 external hh_store : 'a -> int -> int = "hh_store_ocaml"
 
 (* Random loads from [slots] words, a power of two; the words are one cycle through all. *)
-let loads slots n =
+let loads slots keys =
+  let n = Array.length keys in
   let cells = Bigarray.Array1.create Bigarray.int Bigarray.c_layout slots in
   let order = Scratch.shuffled (Array.init slots Fun.id) in
   Array.iteri (fun i cell -> cells.{cell} <- order.((i + 1) land (slots - 1))) order;
   let places = Array.init n (fun i -> order.(i land (slots - 1))) in
   let rec chase at left = if left = 0 then at else chase cells.{at} (left - 1) in
   let independent () = Array.fold_left (fun sum place -> sum + cells.{place}) 0 places in
+  Limits.fresh_table 21;
+  Array.iter Limits.take_place keys;
   [
     Measure.contender "limit: independent loads" independent;
+    Measure.contender "limit: a key, and a load where it says" (fun () ->
+        Array.iter (fun key -> ignore (Sys.opaque_identity (Limits.see_place key))) keys);
     Measure.contender "limit: a chase of pointers" (fun () -> chase 0 n);
   ]
 
@@ -62,7 +68,7 @@ let find keys address =
   Measure.race ~per:n
     (in_tables keys absent address
     @ List.map (in_lmdb folder keys) (List.filter lmdb (Store.embedded ()))
-    @ loads (1 lsl 21) n)
+    @ loads (1 lsl 21) keys)
   |> Results.add ~topic
        ~what:(Printf.sprintf "one of %d" n)
        ~size:(float n) ~base:"Hashtbl.mem, private"

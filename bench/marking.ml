@@ -1,6 +1,7 @@
 (* Copying a value out of the heap: Ancient.mark, Ancient.share and Netsys_mem.init_value
    against Marshal.to_bytes, which makes bytes of it, and Obj.reachable_words, which only looks
-   at every block. memcpy of as many bytes is the limit.
+   at every block. The limits: memcpy of as many bytes, and a copy of the same blocks, one by one,
+   that needn't find them.
 
    init_value copies into a buffer that is in memory, mark into fresh memory, which the system has
    to give it page by page, and share into a file in memory. *)
@@ -33,18 +34,23 @@ let usual md (Data (what, make)) =
   let rounds, warm =
     if bytes > 1 lsl 28 then (7, false) else (Measure.default_rounds, true)
   in
+  let limit =
+    if bytes > 1 lsl 28 then []
+    else [ Limits.copying (Limits.blocks value ~bytes) ~bytes ]
+  in
   (* The place of what was shared before is free once nobody holds its proxy. *)
   let share () = Ancient.share md 0 value in
   Measure.race ~rounds ~warm ~fresh:(3 * bytes)
-    [
-      Scratch.memcpy bytes;
-      init_value bytes value;
-      mark value;
-      Measure.contender "Ancient.share" ~prepare:Gc.full_major share;
-      to_bytes value;
-      Measure.contender "Obj.reachable_words" (fun () ->
-          Obj.reachable_words (Obj.repr value));
-    ]
+    ([ Scratch.memcpy bytes ]
+    @ limit
+    @ [
+        init_value bytes value;
+        mark value;
+        Measure.contender "Ancient.share" ~prepare:Gc.full_major share;
+        to_bytes value;
+        Measure.contender "Obj.reachable_words" (fun () ->
+            Obj.reachable_words (Obj.repr value));
+      ])
   |> Results.add ~topic ~what ~size:(float bytes) ~base:marshal
 
 let large (Data (what, make)) =

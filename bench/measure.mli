@@ -39,11 +39,11 @@ val race :
     default. With [~warm:false] nobody runs off the clock, but once, before the first
     round: for contenders that take seconds, or that meet fresh memory each time.
 
-    [fresh] is the memory, in bytes, that a contender takes from the system (0 by default).
-    So much is touched and given back before each turn: a virtual machine's host takes
-    back what has been free for some seconds, and a page that it has to give again costs
-    ten times what it costs the machine. Nobody would pay for that but who takes memory
-    in large pieces, or comes after a contender that takes long. *)
+    [fresh] is the memory, in bytes, that a contender takes from the system (0 by
+    default). So much is touched and given back before each turn: a virtual machine's host
+    takes back what has been free for some seconds, and a page that it has to give again
+    costs ten times what it costs the machine. Nobody would pay for that but who takes
+    memory in large pieces, or comes after a contender that takes long. *)
 
 val median : float array -> float
 val minimum : float array -> float

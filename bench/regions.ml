@@ -54,7 +54,8 @@ let through_a_pipe n =
       ignore (Unix.waitpid [] reader)
 
 let appending folder n =
-  Measure.race ~per:n ~fresh:((1 lsl 24) + (256 * n))
+  Measure.race ~per:n
+    ~fresh:((1 lsl 24) + (256 * n))
     [
       (* A region's addresses are kept until its bigarrays are collected. *)
       Measure.contender "Rszshm, which grows from a page" ~prepare:Gc.full_major

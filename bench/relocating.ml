@@ -35,17 +35,19 @@ let opening n =
        ~size:(float i_size) ~base:"Marshal.from_channel";
   Ancient.detach md
 
-(* A line: name, bytes, and the times of memcpy and of relocate, between tabs. *)
+(* A line: name, bytes, and the times of memcpy, of relocate, and of storing to every line of the
+   cache, between tabs. *)
 let row line =
   let numbers text =
     Array.of_list (List.map float_of_string (String.split_on_char ' ' text))
   in
   match String.split_on_char '\t' line with
-  | [ what; bytes; memcpy; relocate ] ->
+  | [ what; bytes; memcpy; relocate; touch ] ->
       Results.add ~topic:"Moving values to another address" ~what
         ~size:(float_of_string bytes) ~base:"memcpy"
         [
           { Measure.name = "relocate"; seconds = numbers relocate };
+          { name = "limit: a store to each line"; seconds = numbers touch };
           { name = "memcpy"; seconds = numbers memcpy };
         ]
   | _ -> failwith line
