@@ -162,6 +162,8 @@ pub(crate) unsafe fn copy(
 ///
 /// # Safety
 /// - As for [`copy`].
+#[cold] // its loops need all registers
+#[inline(never)]
 unsafe fn copy_generally(
     root: usize,
     source: &impl Source,

@@ -56,8 +56,8 @@ const MORE_WORDS: usize = 96;
 /// The words copied: with the header behind the largest graph.
 const ROOM_WORDS: usize = MOST_WORDS + 1;
 
-/// Blocks met, in the order in which they lie.
-struct Walk {
+/// Blocks met, in the order in which they lie. If `COPIES`, it is a copy of the words that is walked.
+struct Walk<const COPIES: bool> {
     first: usize,
     ints: bool,
     /// The address that the next block has to have.
@@ -95,7 +95,7 @@ unsafe fn copy_more(first: usize, shift: usize, copied: usize, next: usize) -> u
     end
 }
 
-impl Walk {
+impl<const COPIES: bool> Walk<COPIES> {
     /// Meets the block whose first field is at `value`, by the pointer that is walked at `at`.
     ///
     /// # Safety
@@ -103,13 +103,16 @@ impl Walk {
     /// - the list has room for as many blocks as the most words can hold.
     #[inline(always)]
     unsafe fn meet(&mut self, value: usize, at: usize) -> Result<(), Stop> {
-        let copy = value.wrapping_add(self.shift);
+        let copy = value.wrapping_add(if COPIES { self.shift } else { 0 });
         // SAFETY: by contract: what is before `next`, and it, have been copied. A block that isn't
         // empty has a first field. Each block has two words and more, so the list takes them.
         unsafe {
             let header = ((copy - WORD) as *const usize).read();
             self.next = value + (header::wosize(header) + 1) * WORD;
-            if self.next > self.copied {
+            if !COPIES && self.next > self.first + ROOM_WORDS * WORD {
+                return Err(Stop::Large);
+            }
+            if COPIES && self.next > self.copied {
                 self.copied = copy_more(self.first, self.shift, self.copied, self.next);
                 if self.copied == 0 {
                     return Err(Stop::Large);
@@ -152,19 +155,40 @@ impl Walk {
 ///   and the graph isn't in the heap.
 #[inline(always)]
 pub(super) unsafe fn build(first: usize, allow: Allow) -> Result<Value, Stop> {
+    // SAFETY: by contract.
+    unsafe {
+        match allow.others_write {
+            false => build_as::<false>(first, allow),
+            true => build_copied(first, allow),
+        }
+    }
+}
+
+/// # Safety
+/// - As for [`build`].
+#[inline(never)] // it would take the other's registers
+unsafe fn build_copied(first: usize, allow: Allow) -> Result<Value, Stop> {
+    // SAFETY: by contract.
+    unsafe { build_as::<true>(first, allow) }
+}
+
+/// # Safety
+/// - As for [`build`].
+#[inline(always)]
+unsafe fn build_as<const COPIES: bool>(first: usize, allow: Allow) -> Result<Value, Stop> {
     let mut room = [MaybeUninit::<Met>::uninit(); MOST_WORDS / 2 + 1];
     let mets: *mut Met = room.as_mut_ptr().cast();
     let mut words = [MaybeUninit::<usize>::uninit(); ROOM_WORDS];
     let mut words: *mut usize = words.as_mut_ptr().cast();
     let mut copied = first + ROOM_WORDS * WORD;
-    if allow.others_write {
+    if COPIES {
         copied = first + FIRST_WORDS * WORD;
         // SAFETY: by contract, there are so many words; into the room.
         unsafe { copy_bytes(first, words as usize, copied - first) };
     } else {
         words = first as *mut usize;
     }
-    let mut walk = Walk {
+    let mut walk = Walk::<COPIES> {
         first,
         ints: allow.ints,
         next: first + WORD,
