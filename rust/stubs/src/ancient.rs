@@ -2,31 +2,33 @@
 //! its files stand in `ancient_file`, and so does what a proxy of a value in a file is.
 //!
 //! A proxy of a marked value is a block whose one field is its *cell*, an Abstract block, which makes
-//! comparing and marshalling a proxy raise, and marking one be refused, as in the original. What
-//! changes stands in the cell: a copy that `Obj.dup` makes of the proxy shares it, so a value deleted
-//! through either is deleted for both. The cell's words are values (so that nothing here needs a root):
+//! comparing and marshalling a proxy raise, and marking one be refused, as in the original. Nothing in
+//! the cell changes: that a value was deleted stands with its ticket ([`crate::tickets`]). So a value
+//! deleted through a copy that `Obj.dup` makes, of the proxy or of the cell, is deleted for all. The
+//! cell's words are values (so that nothing here needs a root):
 //!
 //! | word | holds |
 //! | --- | --- |
-//! | 0 | the value, an integer or a pointer outside of the OCaml heap; 0 once deleted |
+//! | 0 | the value, an integer or a pointer outside of the OCaml heap |
 //! | 1 | the address of the graph's memory, as an OCaml integer |
 //! | 2 | its size in bytes, as an OCaml integer; negative if it can only be read |
+//! | 3, 4 | the number and the generation of its ticket, as OCaml integers |
 
 use crate::ancient_file;
 use crate::classify::InProcess;
 use crate::raise::{boundary, Exn};
 use crate::slices::{self, Copying};
+use crate::tickets::Ticket;
 use hh_graph::header::{self, is_block, tag, TOMBSTONE, WORD};
 use hh_graph::{CopyError, Policy, Source};
 use hh_image::arena::{self, Extent, Placed};
-use hh_region::sync::process::{AtomicUsize, Ordering};
 use hh_region::{registry, Kind};
 use ocaml_sys::Value;
 
 extern "C" {
     fn caml_alloc_1(tag: u8, field0: Value) -> Value;
     fn caml_alloc_2(tag: u8, field0: Value, field1: Value) -> Value;
-    fn caml_alloc_3(tag: u8, field0: Value, field1: Value, field2: Value) -> Value;
+    fn caml_alloc_5(tag: u8, _: Value, _: Value, _: Value, _: Value, _: Value) -> Value;
     fn caml_alloc_shr(wosize: usize, tag: u8) -> Value;
 }
 
@@ -41,19 +43,20 @@ const fn int(n: isize) -> Value {
 ///
 /// # Safety
 /// - The caller holds the runtime's lock.
-unsafe fn alloc_proxy(placed: Placed) -> Value {
+unsafe fn alloc_proxy((placed, ticket): (Placed, Ticket)) -> Value {
     let Placed { root, extent } = placed;
     let bytes = extent.bytes as isize;
     // SAFETY:
-    // - the three words are values: an integer or a pointer the collector leaves alone, and two
-    //   integers;
+    // - the words are values: an integer or a pointer the collector leaves alone, and integers;
     // - `caml_alloc_1` roots its argument itself.
     unsafe {
-        let cell = caml_alloc_3(
+        let cell = caml_alloc_5(
             tag::ABSTRACT,
             root as Value,
             int(extent.base as isize),
             int(if extent.protected { -bytes } else { bytes }),
+            int(ticket.number as isize),
+            int(ticket.generation as isize),
         );
         caml_alloc_1(0, cell)
     }
@@ -77,22 +80,18 @@ pub(crate) unsafe fn with_info(proxy: Value, bytes: usize) -> Value {
     }
 }
 
-/// The cell of a proxy.
+/// The words of a proxy's cell, and its ticket.
 ///
 /// # Safety
-/// - `proxy` is one of a marked value, and nothing is allocated while the result is used.
-unsafe fn cell(proxy: Value) -> *mut usize {
-    // SAFETY: by this function's contract.
-    unsafe { (proxy as *const *mut usize).read() }
-}
-
-/// The first word of a proxy's cell.
-///
-/// # Safety
-/// - As for [`cell`].
-unsafe fn value_word<'a>(proxy: Value) -> &'a AtomicUsize {
-    // SAFETY: aligned, alive, and only accessed through atomics once it is made.
-    unsafe { AtomicUsize::from_ptr(cell(proxy)) }
+/// - `proxy` is one of a marked value.
+unsafe fn cell(proxy: Value) -> ([Value; 5], Ticket) {
+    // SAFETY: by this function's contract; the words of a cell never change.
+    let words = unsafe { (proxy as *const *const [Value; 5]).read().read() };
+    let ticket = Ticket {
+        number: (words[3] >> 1) as u32,
+        generation: (words[4] >> 1) as usize,
+    };
+    (words, ticket)
 }
 
 /// The exception for a copy that failed, on `function`'s behalf.
@@ -135,13 +134,19 @@ impl Copying for Marking {
 
 /// # Safety
 /// - `obj` is a value, and isn't used afterwards; the caller holds the runtime's lock.
-unsafe fn place(protect: Value, obj: Value) -> Result<Placed, Exn> {
+unsafe fn place(protect: Value, obj: Value) -> Result<(Placed, Ticket), Exn> {
     let mut marking = Marking {
         protect: protect == int(1),
     };
     // SAFETY: by this function's contract; what is static or ancient stays as it is, whoever runs.
     let placed = unsafe { slices::copy(obj, &InProcess, &mut marking)? };
-    placed.map_err(|error| exn_of(error, FUNCTION))
+    let placed = placed.map_err(|error| exn_of(error, FUNCTION))?;
+    let Some(ticket) = Ticket::take() else {
+        // SAFETY: placed just now, and nobody knows of it.
+        unsafe { arena::global().delete(placed.extent) };
+        return Err(Exn::OutOfMemory);
+    };
+    Ok((placed, ticket))
 }
 
 /// `external mark_as : bool -> 'a -> 'a ancient = "hh_ancient_mark"`: whether it can only be read.
@@ -170,7 +175,7 @@ pub(crate) unsafe extern "C" fn hh_ancient_mark_info(protect: Value, obj: Value)
     // SAFETY: `obj` is a value, and OCaml holds the lock.
     let placed = boundary(|| unsafe { place(protect, obj) });
     // SAFETY: as above; `with_info` takes the proxy at once.
-    unsafe { with_info(alloc_proxy(placed), placed.extent.bytes) }
+    unsafe { with_info(alloc_proxy(placed), placed.0.extent.bytes) }
 }
 
 /// `external follow : 'a ancient -> 'a = "ancient_follow"`
@@ -188,10 +193,10 @@ pub(crate) unsafe extern "C" fn ancient_follow(proxy: Value) -> Value {
         return boundary(|| unsafe { ancient_file::proxy::value(proxy) }) as Value;
     }
     // SAFETY: a proxy.
-    // Acquire: pairs with `ancient_delete`, and with whatever handed the proxy over.
-    match unsafe { value_word(proxy) }.load(Ordering::Acquire) {
-        0 => boundary(|| Err(deleted())),
-        value => value as Value,
+    let ([value, ..], ticket) = unsafe { cell(proxy) };
+    match ticket.is_good() {
+        true => value,
+        false => boundary(|| Err(deleted())),
     }
 }
 
@@ -225,19 +230,11 @@ pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
             Err(Exn::InvalidArgument(text.into()))
         });
     }
-    // SAFETY: a proxy's cell has three words; the last two never change.
-    let (word, base, bytes) = unsafe {
-        let words = cell(proxy) as *const Value;
-        (
-            value_word(proxy),
-            words.add(1).read() >> 1,
-            words.add(2).read() >> 1,
-        )
-    };
+    // SAFETY: a proxy.
+    let ([_, base, bytes, ..], ticket) = unsafe { cell(proxy) };
+    let (base, bytes) = (base >> 1, bytes >> 1);
     boundary(|| {
-        // AcqRel: whoever gets the value has seen all uses that happened before, and shows
-        // `ancient_follow` that it is gone.
-        if word.swap(0, Ordering::AcqRel) == 0 {
+        if !ticket.give_back() {
             return Err(deleted());
         }
         let extent = Extent {
@@ -245,7 +242,7 @@ pub(crate) unsafe extern "C" fn ancient_delete(proxy: Value) -> Value {
             bytes: bytes.unsigned_abs(),
             protected: bytes < 0,
         };
-        // SAFETY: the swap makes this the only deletion; that nobody reads the value any more
+        // SAFETY: the ticket makes this the only deletion; that nobody reads the value any more
         // is the OCaml caller's promise.
         unsafe { arena::global().delete(extent) };
         Ok(())

@@ -19,6 +19,7 @@ mod scratch;
 mod setup;
 mod shared_mem;
 mod slices;
+mod tickets;
 mod to_heap;
 mod value;
 mod view;

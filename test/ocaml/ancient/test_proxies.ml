@@ -44,6 +44,43 @@ let proxy_copied () =
   deleted "delete" (fun () -> Ancient.delete p);
   deleted "delete again" (fun () -> Ancient.delete q)
 
+(* So had a copy of what the proxy leads to, and freed the room of whatever value was there by then. *)
+let cell_copied () =
+  let copied p : 'a Ancient.ancient =
+    let q = Obj.dup (Obj.repr p) in
+    Obj.set_field q 0 (Obj.dup (Obj.field q 0));
+    Obj.obj q
+  in
+  let deleted what f =
+    Alcotest.check_raises what (Invalid_argument "deleted") (fun () -> ignore (f ()))
+  in
+  let use p q =
+    check_bool "the same value" true (Ancient.follow q == Ancient.follow p);
+    Ancient.delete q;
+    (* In its room, as far as it is used again, are others. *)
+    let others = List.init 100 (fun i -> Ancient.mark [ string_of_int i ]) in
+    deleted "follow" (fun () -> Ancient.follow p);
+    deleted "delete" (fun () -> Ancient.delete p);
+    deleted "delete again" (fun () -> Ancient.delete q);
+    List.iteri
+      (fun i p -> check_bool "whole" true (Ancient.follow p = [ string_of_int i ]))
+      others;
+    List.iter Ancient.delete others;
+    deleted "and later" (fun () -> Ancient.delete p)
+  in
+  let each v =
+    let p = Ancient.mark v in
+    use p (copied p)
+  in
+  for i = 1 to 1000 do
+    each (Obj.repr [ i ])
+  done;
+  each (Obj.repr (Array.make 600 "x"));
+  each (Obj.repr (Array.make 600_000 "y"));
+  each (Obj.repr 7);
+  let p = Ancient.mark ~protect:true (Obj.repr [ Sys.opaque_identity 1 ]) in
+  use p (copied p)
+
 let forked () =
   let v = marked (Array.init 100_000 string_of_int) in
   let check () = Array.iteri (fun i s -> if s <> string_of_int i then failwith s) v in
@@ -71,6 +108,7 @@ let () =
           test "dropped" proxy_dropped;
           test "opaque" proxies_are_opaque;
           test "a proxy copied" proxy_copied;
+          test "a proxy's cell copied" cell_copied;
           test "forked" forked;
         ] );
     ]
