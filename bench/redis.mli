@@ -18,7 +18,7 @@ val put : t -> (string * string) array -> unit
     answers. *)
 
 val get : t -> string -> string
-(** [get t key] is the value of [key]. @raise Not_found if it has none. *)
+(** [get t key] is the value of [key]. Raises [Not_found] if it has none. *)
 
 val get_all : t -> string array -> (string -> unit) -> unit
 (** [get_all t keys use] gives the value of each of [keys] to [use]; written ahead, as by

@@ -5,7 +5,7 @@
 
 type t = {
   put : (string * string) array -> unit;  (** All of them, in one transaction. *)
-  get : string -> string;  (** One by itself. @raise Not_found if it isn't there. *)
+  get : string -> string;  (** One by itself. Raises [Not_found] if it isn't there. *)
   get_all : string array -> (string -> unit) -> unit;
       (** All of them, in one transaction or written ahead, each given to a function. *)
   close : unit -> unit;

@@ -22,7 +22,7 @@ pub use loom::sync::atomic::{
 /// The machine's atomics, also under loom.
 pub mod process {
     pub use core::sync::atomic::{
-        fence, AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU16, AtomicU32, AtomicU64,
-        AtomicU8, AtomicUsize, Ordering,
+        compiler_fence, fence, AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU16, AtomicU32,
+        AtomicU64, AtomicU8, AtomicUsize, Ordering,
     };
 }

@@ -86,6 +86,37 @@ let race times v () =
   check_bool "some were copied" true (!copied > 0);
   check_bool "some were refused" true (!refused > 0)
 
+(* The last byte of a string tells its length. Copied as it stood in the buffer, one above 7 made the
+   length negative, and a program that checks its indices read from far outside of the string. *)
+let tamper m voffset bytelen =
+  let rec from at =
+    if at < voffset - 8 + bytelen then begin
+      let header = Int64.to_int (get_word m at) land max_int in
+      let next = at + (8 * ((header lsr 10) + 1)) in
+      if header land 255 = Obj.string_tag then A.set m (next - 1) '\255';
+      from next
+    end
+  in
+  from (voffset - 8)
+
+let lengths strings part () =
+  let m = Netsys_mem.alloc_shared_memory (8 lsl 20) in
+  let voffset, bytelen = Netsys_mem.init_value m start strings flags in
+  tamper m voffset bytelen;
+  let check copy =
+    List.iter2
+      (fun s copied ->
+        let n = String.length copied in
+        check_bool
+          (Printf.sprintf "%d of %d" n (String.length s))
+          true
+          (n >= 0 && n / 8 <= String.length s / 8);
+        ignore (Sys.opaque_identity (String.map Fun.id copied)))
+      (part strings) copy
+  in
+  check (Ancient.copy (part (Netsys_mem.as_value m voffset)));
+  check (Netsys_mem.copy_value flags (part (Netsys_mem.as_value m voffset)))
+
 let forced v =
   let l = lazy v in
   ignore (Lazy.force l);
@@ -120,5 +151,15 @@ let () =
             (race 10 (Obj.repr (List.init 20000 (fun i -> (i, text i, shared)))));
           test "large, with bigarrays"
             (race 100 (Obj.repr (Array.init 500 (fun i -> (big, text i)))));
+        ] );
+      ( "lengths of strings",
+        [
+          test "small" (lengths (List.init 10 text) Fun.id);
+          test "small, shared" (lengths [ shared; shared; text 1 ] Fun.id);
+          test "of no use where it lies" (lengths [ shared; shared; shared ] List.tl);
+          test "medium" (lengths (List.init 2000 text) Fun.id);
+          test "large" (lengths (List.init 50_000 text) Fun.id);
+          test "large blocks"
+            (lengths (List.init 3 (fun i -> String.make (300_000 + i) 'x')) Fun.id);
         ] );
     ]

@@ -5,7 +5,7 @@
 //! same order; so beside the new blocks' addresses, one behind the other, only a bit per word and a
 //! count per 64 are kept, which tell a pointer backwards which of the addresses is its block's.
 
-use super::{caml_alloc_shr_noexc, caml_atom, copy_fields, Allow, Stop};
+use super::{caml_alloc_shr_noexc, caml_atom, copy_fields, with_padding, Allow, Stop};
 use crate::netsys_mem::array;
 use hh_graph::block;
 use hh_graph::header::{self, is_scannable, tag, WORD};
@@ -186,6 +186,10 @@ impl Large {
             let new = new_block(header)?;
             if !is_scannable(tag) || tag == tag::CLOSURE {
                 copy_fields(fields, new as *mut usize, wosize);
+                if self.allow.others_write && tag == tag::STRING {
+                    let last = (new as *mut usize).add(wosize - 1);
+                    last.write(with_padding(last.read()));
+                }
             }
             Ok((new, 0))
         }

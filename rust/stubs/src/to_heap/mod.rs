@@ -22,6 +22,7 @@ use crate::scratch;
 use foreign::Foreign;
 use hh_graph::header::{self, tag, WORD};
 use hh_graph::{load, Copied, CopyError, Policy, Pool, Source};
+use hh_region::sync::process::{compiler_fence, Ordering};
 use hh_region::{registry, Kind, Range};
 use ocaml_sys::Value;
 
@@ -144,21 +145,25 @@ pub(crate) unsafe fn copy(
     // SAFETY: by contract; the general way reads `root` no more when it allocates.
     unsafe {
         let Some(range) = registry::find(root - WORD) else {
-            return copy_generally(root, world, &world.policy(), tables);
+            return copy_generally(root, world, &world.policy(), tables, Allow::ALL);
         };
         match copy_in_place(root, range, world.allow(range.kind)) {
             Ok(copy) => Ok(copy),
             Err(Stop::NoMemory) => Err(Failure::NoMemory),
             Err(_) if range.kind == Kind::Buffer => {
                 let foreign = Foreign { world, range };
-                copy_generally(root, &foreign, &foreign.policy(), tables)
+                let allow = Allow {
+                    others_write: true,
+                    ..Allow::ALL
+                };
+                copy_generally(root, &foreign, &foreign.policy(), tables, allow)
             }
-            Err(_) => copy_generally(root, world, &world.policy(), tables),
+            Err(_) => copy_generally(root, world, &world.policy(), tables, Allow::ALL),
         }
     }
 }
 
-/// The copy of any value, by way of scratch memory.
+/// The copy of any value, by way of scratch memory, of which `allow` is let pass.
 ///
 /// # Safety
 /// - As for [`copy`].
@@ -169,11 +174,12 @@ unsafe fn copy_generally(
     source: &impl Source,
     policy: &Policy,
     tables: &Pool,
+    allow: Allow,
 ) -> Result<Value, Failure> {
     // SAFETY: by contract.
     let built = unsafe {
         scratch::copy_and(root, source, policy, tables, |copied, words| {
-            build_image(copied, words)
+            build_image(copied, words, allow)
         })
     };
     Ok(built.map_err(Failure::Copy)??)
@@ -194,7 +200,7 @@ unsafe fn copy_in_place(root: usize, range: Range, allow: Allow) -> Result<Value
 ///
 /// # Safety
 /// - The runtime's lock is held; `words` are that image.
-unsafe fn build_image(copied: Copied, words: &[usize]) -> Result<Value, Stop> {
+unsafe fn build_image(copied: Copied, words: &[usize], allow: Allow) -> Result<Value, Stop> {
     let Some(&header) = words.first() else {
         // Kept.
         return Ok(copied.root as Value);
@@ -205,7 +211,7 @@ unsafe fn build_image(copied: Copied, words: &[usize]) -> Result<Value, Stop> {
             return Ok(caml_atom(header::tag(header)));
         }
         let first = words.as_ptr() as usize;
-        let copy = build(first, words.len(), Allow::ALL)?;
+        let copy = build(first, words.len(), allow)?;
         // A function inside of a closure is so many bytes behind its block.
         Ok(copy + (copied.root - (first + WORD)) as Value)
     }
@@ -253,6 +259,14 @@ unsafe fn copy_fields(from: usize, to: *mut usize, count: usize) {
     }
 }
 
+/// The last word of a string that others wrote to: its last byte tells the padding, so that a number
+/// too large would make the string longer than its block.
+#[inline(always)]
+fn with_padding(last: usize) -> usize {
+    const MOST: usize = usize::from_ne_bytes([!0, !0, !0, !0, !0, !0, !0, WORD as u8 - 1]);
+    last & MOST
+}
+
 /// Copies bytes that others may write to meanwhile.
 ///
 /// # Safety
@@ -262,5 +276,5 @@ unsafe fn copy_bytes(from: usize, to: usize, bytes: usize) {
     // SAFETY: by contract.
     unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) }
     // The compiler shall not look at them again where they came from.
-    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+    compiler_fence(Ordering::SeqCst);
 }

@@ -8,7 +8,7 @@
 //! called, and one list does for what is to be walked and for what is to be moved.
 
 use super::small::MOST_WORDS;
-use super::{copy_bytes, young_header, Allow, Stop};
+use super::{copy_bytes, with_padding, young_header, Allow, Stop};
 use crate::ops_page::Builtin;
 use hh_graph::header::{self, is_block, tag, WORD};
 use hh_graph::linear::opaque;
@@ -122,6 +122,10 @@ impl<const COPIES: bool> Walk<COPIES> {
                 return Err(Stop::Careful);
             }
             let fields = copy + header::wosize(header) * WORD;
+            if COPIES && header::tag(header) == tag::STRING {
+                let last = (fields - WORD) as *mut usize;
+                last.write(with_padding(last.read()));
+            }
             let kind = KINDS[header::tag(header) as usize];
             let mut end = if kind == kind::VALUES { fields } else { copy };
             if kind == kind::SPECIAL {

@@ -5,7 +5,7 @@
 //! gives up at anything else (sharing, a custom block whose operations change), which is begun anew
 //! here.
 
-use super::{caml_atom, copy_fields, quick, young_header, Allow, Stop};
+use super::{caml_atom, copy_fields, quick, with_padding, young_header, Allow, Stop};
 use crate::ops_page::Builtin;
 use hh_graph::block;
 use hh_graph::header::{self, is_scannable, tag, WORD};
@@ -74,6 +74,11 @@ impl Visit for Small {
             let from = self.first + (block + 1) * WORD;
             // SAFETY: the walk has found the block to be readable, and to end within the most words.
             unsafe { copy_fields(from, self.read[block + 1..].as_mut_ptr().cast(), wosize) }
+            if self.allow.others_write && tag == tag::STRING {
+                let last = &mut self.read[block + wosize];
+                // SAFETY: written just now.
+                last.write(with_padding(unsafe { last.assume_init() }));
+            }
         }
         // SAFETY: a closure of two fields and more has been read just now.
         let values = block::values(header, || unsafe { self.read[block + 2].assume_init() });

@@ -3,7 +3,7 @@
 //! walk, which then goes over the copy.
 
 use super::super::quick::{kind, KINDS};
-use super::super::{copy_bytes, Allow, Stop};
+use super::super::{copy_bytes, with_padding, Allow, Stop};
 use super::{load, MOST_BIG, MOST_BYTES, PIECE_BYTES};
 use crate::ops_page::Builtin;
 use hh_graph::header::{self, is_block, tag, WORD};
@@ -192,7 +192,14 @@ impl Walk {
         }
         let stop = match KINDS[header::tag(header) as usize] {
             kind::VALUES => end,
-            kind::BYTES => value,
+            kind::BYTES => {
+                if self.allow.others_write && header::tag(header) == tag::STRING {
+                    let last = self.walked(end - WORD) as *mut usize;
+                    // SAFETY: a word of the block, in the room that nobody else has.
+                    unsafe { last.write(with_padding(last.read())) };
+                }
+                value
+            }
             // SAFETY: a block that ends before `most`, with a field.
             _ => unsafe { self.meet_special(value, header)? },
         };
