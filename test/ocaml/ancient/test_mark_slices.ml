@@ -72,7 +72,13 @@ let a_handler_raises_between_slices () =
         try_to_mark ()
       done;
       armed := false;
-      let grown = resident_bytes () - resident in
+      (* The debug runtime verifies the heap with a table of its own, 64 MB of it once, in the other
+         domain, when this one was already looking. What leaked stays. *)
+      let look _ =
+        Unix.sleepf 0.05;
+        resident_bytes () - resident
+      in
+      let grown = List.fold_left min max_int (List.init 10 look) in
       if grown > 40 * 1024 * 1024 then Alcotest.failf "%d bytes more" grown;
       let marked = Ancient.mark value in
       check_numbers marked;
