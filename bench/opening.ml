@@ -72,7 +72,6 @@ let of_size n =
   let what = Printf.sprintf "of %d, %.0f MB" n (float bytes /. 1e6) in
   let marshal = "Marshal.from_channel" in
   Measure.race ~warm:(not large)
-    ~fresh:((1 lsl 26) + (3 * bytes))
     ~rounds:(if large then 7 else Measure.default_rounds)
     (List.map (contender folder n) (names @ [ marshal ]))
   |> Results.add ~topic ~what ~size:(float bytes) ~base:marshal
