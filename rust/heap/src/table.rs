@@ -187,7 +187,8 @@ impl<'a> Table<'a> {
     /// The slots of `line` in the order in which `key` is looked for.
     #[inline(always)]
     pub(crate) fn around(line: &'a Line, key: Hash) -> impl Iterator<Item = &'a Slot> {
-        (0..LINE).map(move |n| &line[(key.0 as usize + n) % LINE])
+        let home = key.0 as usize % LINE;
+        (0..LINE).map(move |n| &line[(home + n) % LINE])
     }
 
     /// The slot that has `key`'s hash.

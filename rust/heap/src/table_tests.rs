@@ -169,3 +169,19 @@ fn tables_smaller_than_a_line_fill_up_too() {
         assert!(table.add(other, 8, parts.count(), &NoBacking).is_err());
     }
 }
+
+// The place behind the home was computed from the whole key: of the largest keys, that overflowed.
+#[test]
+fn the_largest_keys_have_a_whole_line() {
+    let parts = Parts::new(4);
+    let table = parts.table();
+    for below in 0..LINE as u64 {
+        let key = Hash::from_word(u64::MAX - below);
+        assert_eq!(table.add(key, 8, parts.count(), &NoBacking), Ok(8));
+        let line = table.line(key).unwrap();
+        let slots: Vec<_> = Table::around(line, key).map(core::ptr::from_ref).collect();
+        let places = (0..LINE).map(|d| core::ptr::from_ref(&parts.slots[table.place(key, d)]));
+        assert_eq!(slots, places.collect::<Vec<_>>());
+        assert_eq!(table.get(key), 8);
+    }
+}
