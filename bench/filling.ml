@@ -14,11 +14,15 @@ let put keys address first last =
     ignore (Lookups.hh_put keys.(i) address)
   done
 
-let alone keys () =
+let alone put keys () =
   let _, address = make () in
   put keys address 0 (Array.length keys)
 
-let two_processes keys () =
+let batch keys address first last =
+  let part = Array.sub keys first (last - first) in
+  Lookups.(in_slices hh_put_batch part (Array.make (last - first) address))
+
+let two_processes put keys () =
   let handle, address = make () in
   let half = Array.length keys / 2 in
   let worker id =
@@ -71,7 +75,14 @@ let race topic clock keys contenders =
 
 let run () =
   let keys = digests (if Measure.quick then 100_000 else 1_000_000) in
-  let shared = [ ("one process", alone); ("two processes", two_processes) ] in
+  let shared =
+    [
+      ("one process", alone put);
+      ("one process, a batch", alone batch);
+      ("two processes", two_processes put);
+      ("two processes, a batch each", two_processes batch);
+    ]
+  in
   let own =
     [
       ("Hashtbl, one domain", one_hashtbl);

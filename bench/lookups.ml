@@ -18,6 +18,25 @@ external hh_find : string -> (int[@untagged]) = "hh_find_byte" "hh_find" [@@noal
 external hh_put : string -> (int[@untagged]) -> (int[@untagged]) = "hh_put_byte" "hh_put"
 [@@noalloc]
 
+(* What SharedMem's batches are: the second array gets the addresses; the result is the next index. *)
+external hh_find_batch : string array -> int array -> (int[@untagged]) -> (int[@untagged])
+  = "hh_find_batch_byte" "hh_find_batch"
+[@@noalloc]
+
+external hh_put_batch : string array -> int array -> (int[@untagged]) -> (int[@untagged])
+  = "hh_put_batch_byte" "hh_put_batch"
+[@@noalloc]
+
+let in_slices slice keys addresses =
+  let rec from at =
+    if at < Array.length keys then begin
+      let next = slice keys addresses at in
+      if next = at then failwith "a batch was refused";
+      from next
+    end
+  in
+  from 0
+
 external hh_store : 'a -> int -> int = "hh_store_ocaml"
 
 (* Random loads from [slots] words, a power of two; the words are one cycle through all. *)
@@ -55,6 +74,8 @@ let in_tables keys absent address =
     each "hh_mem, absent" absent (fun key -> ignore (hh_mem key));
     each "SharedMem's own hh_find" keys (fun key -> ignore (hh_find key));
     each "SharedMem's own hh_find, absent" absent (fun key -> ignore (hh_find key));
+    Measure.contender "SharedMem's batches" (fun () ->
+        in_slices hh_find_batch keys (Array.make (Array.length keys) 0));
     each "Hashtbl.mem, private" keys (fun key -> ignore (Hashtbl.mem table key));
   ]
 
@@ -86,6 +107,8 @@ let add keys address =
       each "hh_add" ~prepare:remove (fun key -> ignore (hh_add key address));
       each "SharedMem's own hh_put" ~prepare:remove (fun key ->
           ignore (hh_put key address));
+      Measure.contender "SharedMem's batches" ~prepare:remove (fun () ->
+          in_slices hh_put_batch keys (Array.make n address));
       each "Hashtbl.replace, private"
         ~prepare:(fun () -> Hashtbl.clear table)
         (fun key -> Hashtbl.replace table key address);

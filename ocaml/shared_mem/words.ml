@@ -2,6 +2,7 @@ type +'k addr = int
 
 external to_int : _ addr -> int = "%identity"
 external of_int : int -> _ addr = "%identity"
+external of_ints : int array -> _ addr array = "%identity"
 
 let null = 0
 

@@ -15,6 +15,9 @@ external to_int : _ addr -> int = "%identity"
 external of_int : int -> _ addr = "%identity"
 (** The address that a number is, whatever is there. *)
 
+external of_ints : int array -> _ addr array = "%identity"
+(** The addresses that numbers are. The array is the same one. *)
+
 val null : _ addr
 (** No object's address. *)
 

@@ -3,7 +3,7 @@
 
 use crate::header::WORD;
 use crate::visited::Visited;
-use crate::word::prefetch;
+use hh_region::prefetch;
 
 const LENGTH: usize = 32;
 
@@ -47,8 +47,8 @@ impl<P: Copy + Default> Fifo<'_, P> {
     #[inline(always)]
     pub(crate) fn push<V: Visited<Spot = P>>(&mut self, at: usize, value: usize, table: &V) {
         debug_assert!(self.len < LENGTH);
-        prefetch(value.wrapping_sub(WORD));
-        prefetch(value.wrapping_add(4 * WORD));
+        prefetch(value.wrapping_sub(WORD) as *const u8);
+        prefetch(value.wrapping_add(4 * WORD) as *const u8);
         let spot = table.spot(value);
         self.ring[(self.first + self.len) % LENGTH] = Pending { at, value, spot };
         self.len += 1;

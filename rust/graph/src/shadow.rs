@@ -8,7 +8,7 @@
 
 use crate::header::WORD;
 use crate::visited::{NoRoom, Seen, Visited};
-use crate::word::prefetch;
+use hh_region::prefetch;
 use hh_region::{pages, Claim, Error, Scan};
 
 /// Addresses have 47 bits.
@@ -189,7 +189,7 @@ impl Visited for Shadow {
         }
         // SAFETY: as above.
         let entry = self.entry(unsafe { *root }, block);
-        prefetch(entry as usize);
+        prefetch(entry);
         Spot(entry)
     }
 

@@ -53,19 +53,6 @@ pub(crate) unsafe fn copy_few(from: usize, to: *mut usize, count: usize) {
     }
 }
 
-/// Asks the cache for the line at `addr`, which may be no address at all.
-#[inline(always)]
-pub(crate) fn prefetch(addr: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; it never faults, whatever the address.
-    unsafe {
-        use core::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-        _mm_prefetch::<_MM_HINT_T0>(addr as *const i8);
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = addr;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

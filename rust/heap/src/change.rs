@@ -12,11 +12,11 @@ use crate::insert::insert;
 use crate::lanes;
 use crate::locals::{Local, Reservation};
 use crate::object::{address, ENTITY};
-use crate::prefetch::prefetch;
 use crate::sync::Ordering;
 use crate::table::{Hash, Table};
 use core::num::NonZeroU64;
 use core::ops::Range;
+use hh_region::prefetch;
 
 impl Heap {
     /// Begins to change an address.

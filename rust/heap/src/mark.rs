@@ -18,9 +18,9 @@ use crate::error::{Error, Result};
 use crate::heap::Heap;
 use crate::layout::MARK_STACK_LEN;
 use crate::object::{address, Colour, Header, ENTITY, STRING};
-use crate::prefetch::prefetch;
 use crate::progress::Progress;
 use crate::sync::{AtomicU64, Ordering};
+use hh_region::prefetch;
 
 /// How many addresses wait for their headers.
 const SOON: usize = 16;

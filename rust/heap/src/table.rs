@@ -184,6 +184,12 @@ impl<'a> Table<'a> {
         line.filter(|_| self.chunks.ready(home))
     }
 
+    /// Where `key` is looked for first. It may have no memory behind it.
+    #[inline]
+    pub(crate) fn home(&self, key: Hash) -> Option<&'a Slot> {
+        self.slots.get(key.0 as usize & self.mask())
+    }
+
     /// The slots of `line` in the order in which `key` is looked for.
     #[inline(always)]
     pub(crate) fn around(line: &'a Line, key: Hash) -> impl Iterator<Item = &'a Slot> {

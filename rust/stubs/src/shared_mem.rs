@@ -9,6 +9,7 @@
 //! address that isn't the heap's they do nothing, and their doc comments say what they return.
 
 mod attach;
+mod batch;
 mod cells;
 mod codec;
 mod figures;

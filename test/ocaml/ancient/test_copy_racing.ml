@@ -72,19 +72,22 @@ let race times v () =
       A.set m 0 '\001';
       wait_ok writer)
     (fun () ->
-      (* In the debug runtime, which verifies the heap each time, fewer. *)
+      (* In the debug runtime, which verifies the heap each time, fewer. On a busy machine the writer
+         may have had no turn in all of them: then more. *)
       let rounds = if verifying then 5 else 20 in
-      for _ = 1 to rounds do
-        for _ = 1 to times do
-          attempt Ancient.copy;
-          attempt (Netsys_mem.copy_value flags)
-        done;
-        Gc.full_major ()
-      done);
+      let rec go_on round =
+        if round <= rounds || !copied = 0 || !refused = 0 then begin
+          for _ = 1 to times do
+            attempt Ancient.copy;
+            attempt (Netsys_mem.copy_value flags)
+          done;
+          Gc.full_major ();
+          go_on (round + 1)
+        end
+      in
+      go_on 1);
   Array.fill kept 0 64 (Obj.repr 0);
-  Gc.compact ();
-  check_bool "some were copied" true (!copied > 0);
-  check_bool "some were refused" true (!refused > 0)
+  Gc.compact ()
 
 (* The last byte of a string tells its length. Copied as it stood in the buffer, one above 7 made the
    length negative, and a program that checks its indices read from far outside of the string. *)

@@ -31,7 +31,7 @@ pub(super) fn addr_value(addr: u64) -> OCaml<'static, OCamlInt> {
 }
 
 /// As [`addr_value`], for a plain stub.
-fn int_value(int: i64) -> Value {
+pub(super) fn int_value(int: i64) -> Value {
     // SAFETY: only shifts the word.
     unsafe { ocaml_sys::val_int(int as isize) }
 }
@@ -39,7 +39,7 @@ fn int_value(int: i64) -> Value {
 /// The heap and the key, if this process has one, isn't asked to stop, and the string has 8 bytes.
 /// Cannot panic.
 #[inline]
-fn ready(hash: Value) -> Option<(&'static Heap, Hash)> {
+pub(super) fn ready(hash: Value) -> Option<(&'static Heap, Hash)> {
     let heap = try_heap()?;
     if heap.cancelled() && can_stop() {
         return None;
@@ -121,7 +121,7 @@ fn added(hash: Value, addr: i64) -> Option<NonZeroU64> {
 
 /// [`added`], apart from it: so that what usually happens saves no registers.
 #[inline(never)]
-fn add_fully(heap: &Heap, key: Hash, addr: i64) -> Option<NonZeroU64> {
+pub(super) fn add_fully(heap: &Heap, key: Hash, addr: i64) -> Option<NonZeroU64> {
     let stored = || heap.add_hash(key, addr).ok().and_then(NonZeroU64::new);
     heap.add_near(key, addr).or_else(|| unraised(None, stored))
 }
