@@ -42,6 +42,9 @@ const LONG_BYTES: usize = BYTES_COPIED / 2;
 /// Where the source copies bytes itself, it does so from this length on.
 const DEFERRED_BYTES: usize = 64 << 10;
 
+/// The room for such bytes is asked for in pieces of so many, which take some milliseconds each.
+const LATER_BYTES: usize = 32 << 20;
+
 /// Copies `count` fields, at least one, of a block with this header.
 ///
 /// # Safety
@@ -133,19 +136,32 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         bytes >= DEFERRED_BYTES && self.source.defers()
     }
 
-    /// Takes `bytes` bytes, whole words, at the end of the copy, without writing them: where
-    /// they are.
+    /// Leaves the bytes of `block`, which are its own or at `data`, to the source, and takes room for
+    /// `bytes` of them, whole words, at the end of the copy.
     #[inline(never)]
-    fn room_for_later(&mut self, tail: &mut Tail, bytes: usize) -> Result<*mut u8, Stop> {
-        let (at, end) = (tail.free, tail.free + bytes);
-        if end > tail.limit {
-            let given = self.space.ensure_later(end);
+    fn defer(
+        &mut self,
+        tail: &mut Tail,
+        block: usize,
+        (data, len): (Option<*const u8>, usize),
+        bytes: usize,
+    ) -> Result<(), Stop> {
+        // First: from now on it is known to the source where the block is, whatever a pause does.
+        let to = tail.base.wrapping_add(tail.free);
+        self.source.defer(block, Bytes { data, to, len });
+        let end = tail.free + bytes;
+        // In pieces, too: a file's memory is taken at once all the same.
+        while end > tail.limit {
+            let next = end.min(tail.limit + LATER_BYTES);
+            let given = self.space.ensure_later(next);
             given.map_err(|grow| self.no_room(grow))?;
-            tail.limit = end;
+            tail.limit = next;
+            if next < end {
+                self.pause()?;
+            }
         }
         tail.free = end;
-        // SAFETY: right there.
-        Ok(unsafe { tail.word(at).cast() })
+        Ok(())
     }
 
     /// Room for `end` bytes, `free` of them written: how many may be before this is asked
@@ -209,10 +225,8 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         let wosize = header::wosize(header);
         let bytes = (tag::STRING..tag::CUSTOM).contains(&header::tag(header));
         if bytes && self.defers(wosize * WORD) {
-            let (data, len) = (None, wosize * WORD);
-            let to = self.room_for_later(tail, len)?;
-            self.source.defer(block, Bytes { data, to, len });
-            return Ok(());
+            let len = wosize * WORD;
+            return self.defer(tail, block, (None, len), len);
         }
         self.fill(tail, wosize * WORD, |to, done, piece| {
             // SAFETY: `fill` has made room for that many bytes; the block has as many fields,
@@ -263,11 +277,9 @@ impl<S: Space, R: Source> Output<'_, S, R> {
         }
         let from = from as *const u8;
         if self.defers(wosize * WORD) {
-            let to = self.room_for_later(tail, wosize * WORD)?;
+            self.defer(tail, block, (Some(from), bytes), wosize * WORD)?;
             // SAFETY: the last word of that room.
             unsafe { tail.write(tail.free - WORD, 0) };
-            let (data, len) = (Some(from), bytes);
-            self.source.defer(block, Bytes { data, to, len });
         } else {
             self.fill(tail, wosize * WORD, |to, done, piece| {
                 let left = piece.min(bytes - done);

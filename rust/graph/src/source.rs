@@ -33,7 +33,8 @@ pub enum Custom {
 pub struct Bytes {
     /// Where a bigarray's data are, which don't move. Those of other blocks are all it has.
     pub data: Option<*const u8>,
-    /// Where they go: memory that is the copy's until it ends, mapped and writable.
+    /// Where they go: memory that is the copy's until it ends, mapped and writable once all else
+    /// has been copied.
     pub to: *mut u8,
     /// How many there are.
     pub len: usize,

@@ -4,7 +4,9 @@
 mod support;
 
 use hh_graph::header::{self, tag};
-use hh_graph::{copy, Buffer, Bytes, Copied, CopyError, Custom, Outside, Policy, Source, Tables};
+use hh_graph::{
+    copy, Buffer, Bytes, Copied, CopyError, Custom, Grow, Outside, Policy, Source, Space, Tables,
+};
 use std::cell::{Cell, RefCell};
 use support::*;
 
@@ -245,4 +247,95 @@ fn bytes_that_the_source_copies_are_where_they_belong() {
     let (made, room) = attempt(&source, 100_000);
     check(root, made.unwrap(), &source.world, &room);
     assert_eq!(source.copied.get(), 80_008 + 100_001 + 160_000);
+}
+
+/// A source that copies bytes itself, and a space, in one: how much room was asked for since the last
+/// question, and the most.
+struct Asked<'a> {
+    since: &'a Cell<usize>,
+    most: &'a Cell<usize>,
+}
+
+impl Source for Asked<'_> {
+    fn outside(&self, _block: usize, _header: usize) -> Outside {
+        Outside::Copy
+    }
+
+    fn custom(&self, _operations: usize) -> Custom {
+        Custom::Bigarray(0)
+    }
+
+    fn pause(&self) -> bool {
+        self.since.set(0);
+        true
+    }
+
+    fn defers(&self) -> bool {
+        true
+    }
+
+    fn defer(&self, _block: usize, _bytes: Bytes) {}
+}
+
+/// Room that is there once it is asked for.
+struct Reserved<'a> {
+    start: usize,
+    bytes: usize,
+    given: usize,
+    asked: Asked<'a>,
+}
+
+// SAFETY: the words from `start` on are the test's own, and all there.
+unsafe impl Space for Reserved<'_> {
+    fn start(&self) -> usize {
+        self.start
+    }
+
+    fn may_hold(&self, bytes: usize) -> bool {
+        bytes <= self.bytes
+    }
+
+    fn ensure(&mut self, bytes: usize) -> Result<usize, Grow> {
+        if bytes > self.bytes {
+            return Err(Grow::Full);
+        }
+        let more = bytes.saturating_sub(self.given);
+        let since = self.asked.since.get() + more;
+        self.asked.since.set(since);
+        self.asked.most.set(self.asked.most.get().max(since));
+        self.given = self.given.max(bytes);
+        Ok(self.given)
+    }
+}
+
+/// A file's memory is taken, and cleared, when room is asked for: of a string of a gigabyte all at
+/// once, while other domains waited for half a second.
+#[test]
+fn room_for_bytes_that_the_source_copies_is_asked_for_in_pieces() {
+    const LONG: usize = 100 << 20;
+    let data = vec![0u8; LONG];
+    let mut heap = Heap::new(LONG / 8 + 20);
+    let array = [BIGARRAY, data.as_ptr() as usize, 1, 3, 0, LONG];
+    let array = heap.block(tag::CUSTOM, &array);
+    let string = heap.block(tag::STRING, &vec![0; LONG / 8]);
+    let mut room = vec![0usize; LONG / 8 + 20];
+    for root in [array, string] {
+        let (since, most) = (Cell::new(0), Cell::new(0));
+        let asked = || Asked {
+            since: &since,
+            most: &most,
+        };
+        let (start, bytes) = (room.as_mut_ptr() as usize, room.len() * 8);
+        let mut space = Reserved {
+            start,
+            bytes,
+            given: 0,
+            asked: asked(),
+        };
+        let tables = &mut Tables::new();
+        // SAFETY: the heap is borrowed, and nobody writes to it.
+        let made = unsafe { copy(root, &mut space, &asked(), &Policy::IN_PROCESS, tables) };
+        assert!(made.unwrap().bytes > LONG);
+        assert!(most.get() <= 40 << 20, "{} bytes at once", most.get());
+    }
 }
