@@ -13,7 +13,7 @@ use hh_region::{prefetch, prefetch_to_write};
 
 /// How many keys ahead. Memory that answers in 100 ns, and 10 ns for a key, want as many; the
 /// processor has about twenty lines under way, and two are wanted for an add.
-const AHEAD: usize = 12;
+pub(crate) const AHEAD: usize = 12;
 
 impl Heap {
     /// Looks up the keys 0 to `count`, `key` telling each, and gives each address, or 0, to `found`.

@@ -2,6 +2,7 @@
 //! anything is touched, and loaded into a heap of any size that holds it. `format.rs` has
 //! the format.
 
+use crate::batch::AHEAD;
 use crate::error::{Error, Result};
 use crate::format::{Head, Objects, PIECE_BYTES};
 use crate::heap::Heap;
@@ -79,7 +80,7 @@ impl Heap {
         self.fits(&head)?;
         if precious {
             let mut objects = Objects::default();
-            file.entries(&head, |_, addr| head.check(addr, false))?;
+            file.entries(&head, |_| (), |_, addr| head.check(addr, false))?;
             file.objects(&head, |at, words| {
                 let rest = head.heap_bytes - at;
                 objects.each_field(words, rest, |field| head.check(*field, true))
@@ -130,7 +131,8 @@ impl Heap {
         info.top.store(start + head.heap_bytes, Ordering::Relaxed);
 
         let count = self.local()?.count(lanes::lane());
-        file.entries(head, |hash, addr| {
+        let soon = |hash| self.expect_key(Hash::from_word(hash));
+        file.entries(head, soon, |hash, addr| {
             head.check(addr, false)?;
             let addr = addr.wrapping_add(shift);
             let key = Hash::from_word(hash);
@@ -279,12 +281,23 @@ impl Reader {
         Ok(words)
     }
 
-    /// Calls `each` with the hash and the address of every entry.
-    fn entries(&mut self, head: &Head, each: impl Fn(u64, u64) -> Result<()>) -> Result<()> {
+    /// Calls `each` with the hash and the address of every entry, and `soon` with hashes that come
+    /// some entries later.
+    fn entries(
+        &mut self,
+        head: &Head,
+        soon: impl Fn(u64),
+        each: impl Fn(u64, u64) -> Result<()>,
+    ) -> Result<()> {
         let mut rest = head.entries as usize * 2;
         while rest > 0 {
             let words = rest.min(PIECE);
-            for entry in self.piece(words)?.chunks_exact(2) {
+            let entries = self.piece(words)?.chunks_exact(2);
+            let mut later = entries.clone().skip(AHEAD);
+            for entry in entries {
+                if let Some(entry) = later.next() {
+                    soon(entry[0]);
+                }
                 each(entry[0], entry[1])?;
             }
             rest -= words;
