@@ -423,8 +423,9 @@ val copy_value : init_value_flag list -> 'a -> 'a
     {!shared}): the copy may then be anything, of any type, but it is whole blocks, which
     the collector can look at; or there is an exception. Let the pointer [v] be nowhere
     else then than in this call, as in [copy_value flags (as_value m offset)]: the
-    collector looks at the header of what it finds. A value of the heap that refers to
-    such a buffer has no such protection.
+    collector looks at the header of what it finds. (In bytecode it is also on the
+    interpreter's stack: there nothing protects.) A value of the heap that refers to such
+    a buffer has no such protection.
 
     @raise Failure
       as {!init_value}; if [v] is no value of OCaml's, or refers to none, because another
