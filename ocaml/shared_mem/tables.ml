@@ -141,6 +141,8 @@ module type Batches = sig
   val mem_batch : key array -> bool array
 end
 
+type compression = Words.compression = No_compression | Lz4 | Zstd of int
+
 module type Compression = sig
   val compression : compression
 end

@@ -242,7 +242,7 @@ let predefined_exceptions () =
     | exception Invalid_argument _ -> ()
 
 (* The optional argument is no obstacle to passing them on. *)
-let passed_on () =
+let[@warning "-48"] passed_on () =
   let lists = List.map (fun n -> List.init n Fun.id) [ 1; 2; 3 ] in
   let proxies = List.map Ancient.mark lists in
   check_bool "mark" true (List.map Ancient.follow proxies = lists);
