@@ -172,6 +172,51 @@ let while_others_collect _ =
   Atomic.set stop true;
   Domain.join collector
 
+(* Between finding a value and reading it the master may have removed it, and a collection freed it:
+   that is no damage. Here the master is the same process: its signal's handler does it, at any time
+   in the middle. *)
+let freed_meanwhile _ =
+  let n = 20_000 in
+  let names = names n in
+  let values = Array.mapi (fun i name -> (name, list_of (i mod 7))) names in
+  let odd = Array.to_list names |> List.filteri (fun i _ -> i mod 2 = 1) in
+  let free () =
+    Lists.remove_batch (Lists.KeySet.of_list odd);
+    Prim.start_cycle ();
+    while Prim.gc_phase () = 1 do
+      ignore (Prim.mark_slice max_int)
+    done;
+    while Prim.gc_phase () = 2 do
+      ignore (Prim.sweep_slice max_int)
+    done
+  in
+  let armed = ref false in
+  let handler _ =
+    if !armed then begin
+      armed := false;
+      free ()
+    end
+  in
+  Sys.set_signal Sys.sigalrm (Signal_handle handler);
+  let in_the_middle = ref false and round = ref 0 in
+  while not !in_the_middle do
+    incr round;
+    SharedMem.reset_heap ();
+    Lists.add_batch values;
+    armed := true;
+    let seconds = 0.001 *. float (1 + (!round mod 30)) in
+    ignore (Unix.setitimer ITIMER_REAL { it_interval = 0.; it_value = seconds });
+    let found = Lists.get_batch names in
+    armed := false;
+    let gone = ref 0 in
+    Array.iteri
+      (fun i value ->
+        if i mod 2 = 1 && value = None then incr gone
+        else check_bool "whole" true (value = Some (list_of (i mod 7))))
+      found;
+    in_the_middle := !gone > 0 && !gone < n / 2
+  done
+
 let () =
   let large = { config with hash_table_pow = 17 } in
   run "shared_mem batches"
@@ -186,5 +231,6 @@ let () =
           case "tables" tables;
           case "two processes" ~config:large racing;
           case "while others collect" ~config:large while_others_collect;
+          case "freed meanwhile" ~config:large freed_meanwhile;
         ] );
     ]
