@@ -37,7 +37,11 @@ module Make (Key : Tables.Key) (Value : Tables.Value) = struct
         (* Somebody was quicker. *)
         if stored != entity then Entity.entity_advance stored data
 
-  let read which key = Option.map deserialize (Option.bind (Tbl.get key) which)
+  let read which key =
+    let entity () = Tbl.get key in
+    let find () = Option.join (Words.read_found entity which (entity ())) in
+    Words.read_found find deserialize (find ())
+
   let get_committed key = read Entity.entity_read_committed key
   let get_latest key = read Entity.entity_read_latest key
   let rollback key = Option.iter Entity.entity_rollback (Tbl.get key)

@@ -164,18 +164,8 @@ module CompressedHeap (Compression : Compression) (Key : Key) (Value : Value) = 
   let store value = hh_store value serialized_tag_val number
   let add key value = ignore (Tbl.add key (store value))
   let mem = Tbl.mem
-
-  (* The value that was found under [key] at [addr]: since then the master may have removed it, and
-     freed it. *)
-  let rec value_at key addr =
-    try Some (hh_deserialize addr)
-    with (Invalid_address _ | Invalid_header _) as wrong -> (
-      match Tbl.get key with
-      | Some again when again == addr -> raise wrong
-      | Some again -> value_at key again
-      | None -> None)
-
-  let get key = Option.bind (Tbl.get key) (value_at key)
+  let value_at key addr = read_found (fun () -> Tbl.get key) hh_deserialize addr
+  let get key = value_at key (Tbl.get key)
   let remove = Tbl.remove
   let remove_batch keys = KeySet.iter remove keys
   let mem_batch = Tbl.mem_batch
@@ -193,7 +183,7 @@ module CompressedHeap (Compression : Compression) (Key : Key) (Value : Value) = 
     let addrs = Tbl.find_batch keys in
     let value at addr =
       if at + ahead < Array.length addrs then hh_expect (of_int addrs.(at + ahead));
-      Option.bind (Tbl.option addr) (value_at keys.(at))
+      value_at keys.(at) (Tbl.option addr)
     in
     Array.mapi value addrs
 end

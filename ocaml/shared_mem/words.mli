@@ -104,6 +104,15 @@ val tagged : int -> int
 
     @raise Invalid_argument unless it has 62 bits. *)
 
+(** {1 Values that are found} *)
+
+val read_found :
+  (unit -> 'k addr option) -> ('k addr -> 'a) -> 'k addr option -> 'a option
+(** [read_found find read found] is what [read] makes of the address that was [found]. By
+    then the master may have removed it and a collection freed it, and [read] raises: so
+    it is looked for again, with [find], and what [read] raised stands only if it is still
+    there. *)
+
 (** {1 Compression} *)
 
 (** How bytes are compressed.
