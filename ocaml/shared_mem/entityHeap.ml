@@ -38,9 +38,10 @@ module Make (Key : Tables.Key) (Value : Tables.Value) = struct
         if stored != entity then Entity.entity_advance stored data
 
   let read which key =
-    let entity () = Tbl.get key in
-    let find () = Option.join (Words.read_found entity which (entity ())) in
-    Words.read_found find deserialize (find ())
+    let number = Option.fold ~none:0 ~some:Words.to_int in
+    let entity () = number (Tbl.get key) in
+    let data () = number (Option.join (Words.read_found entity which)) in
+    Words.read_found data deserialize
 
   let get_committed key = read Entity.entity_read_committed key
   let get_latest key = read Entity.entity_read_latest key

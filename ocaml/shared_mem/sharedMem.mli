@@ -32,10 +32,11 @@
     that they are the master's. A forked child may read at once, and must {!connect}
     before it changes anything.
 
-    {b Failures.} Whatever raises has changed nothing, and everything goes on working. A
-    process killed at any instruction leaves the others a sound table and heap; the space
-    of what it was storing is lost until the next collection. Nothing here prints, exits,
-    or changes signal handlers. Messages name the primitive that refused, e.g. [hh_get].
+    {b Failures.} Whatever raises has changed nothing, but for what is done for several
+    keys in turn, and everything goes on working. A process killed at any instruction
+    leaves the others a sound table and heap; the space of what it was storing is lost
+    until the next collection. Nothing here prints, exits, or changes signal handlers.
+    Messages name the primitive that refused, e.g. [hh_get].
 
     {b Origin.} The interface is that of [SharedMem] in the Flow type checker, whose
     programs keep their source. Differences: arguments are checked; memory that the system
@@ -174,9 +175,10 @@ val heap_capacity : unit -> int
     nothing alive.
 
     {e Compaction} then moves everything together and gives memory back to the system. It
-    is the one thing that nobody may be working beside: no other process, and no other
-    domain of the master. Every address from before is good no more. A master that is
-    killed while it compacts takes the heap with it: {!connect} says so afterwards. *)
+    is the one thing that nobody may be working beside: no other process, no other domain
+    of the master, and no function of this module that a signal's handler or a finaliser
+    has interrupted. Every address from before is good no more. A master that is killed
+    while it compacts takes the heap with it: {!connect} says so afterwards. *)
 
 val collect_slice : ?force:bool -> int -> bool
 (** [collect_slice work] collects for about [work] words of heap and table, and is [true]

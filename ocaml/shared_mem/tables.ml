@@ -68,11 +68,11 @@ module HashtblSegment (Key : Key) = struct
 
   let add key addr = add_hash (hash_of_key key) addr
 
-  let find key =
-    let hash = hash_of_key key in
+  let find_hash hash =
     let addr = hh_find hash in
     if addr >= 0 then addr else hh_get hash
 
+  let find key = find_hash (hash_of_key key)
   let mem key = find key <> 0
   let option addr = if addr = 0 then None else Some (of_int addr)
   let get key = option (find key)
@@ -160,12 +160,15 @@ module CompressedHeap (Compression : Compression) (Key : Key) (Value : Value) = 
 
   (* How many values before its turn memory is asked for one. *)
   let ahead = 4
+
+  (* How many keys at once, so that their part of the table is still in the cache then. *)
+  let most = 256
   let number = number Compression.compression
   let store value = hh_store value serialized_tag_val number
   let add key value = ignore (Tbl.add key (store value))
   let mem = Tbl.mem
-  let value_at key addr = read_found (fun () -> Tbl.get key) hh_deserialize addr
-  let get key = value_at key (Tbl.get key)
+  let value_under hash = read_found (fun () -> Tbl.find_hash hash) hh_deserialize
+  let get key = value_under (Tbl.hash_of_key key)
   let remove = Tbl.remove
   let remove_batch keys = KeySet.iter remove keys
   let mem_batch = Tbl.mem_batch
@@ -179,13 +182,25 @@ module CompressedHeap (Compression : Compression) (Key : Key) (Value : Value) = 
     in
     Array.iteri add entries
 
+  (* What a batch of lookups finds says what to ask memory for; each value is looked for again right
+     before it is read, as it may have been removed, and freed, meanwhile. *)
   let get_batch keys =
-    let addrs = Tbl.find_batch keys in
-    let value at addr =
-      if at + ahead < Array.length addrs then hh_expect (of_int addrs.(at + ahead));
-      value_at keys.(at) (Tbl.option addr)
+    let hashes = Array.map Tbl.hash_of_key keys in
+    let values = Array.make (Array.length keys) None in
+    let rec from first =
+      if first < Array.length hashes then begin
+        let some = Array.sub hashes first (min most (Array.length hashes - first)) in
+        let hints = Tbl.find_hashes some in
+        let read at hash =
+          if at + ahead < Array.length hints then hh_expect (of_int hints.(at + ahead));
+          values.(first + at) <- value_under hash
+        in
+        Array.iteri read some;
+        from (first + most)
+      end
     in
-    Array.mapi value addrs
+    from 0;
+    values
 end
 
 module SerializedHeap = CompressedHeap (struct

@@ -81,11 +81,13 @@ module HashtblSegment (Key : Key) : sig
 
   val add_batch : (Key.t * 'k addr) array -> 'k addr array
   (** [add_batch entries] is {!add} of each of [entries], in turn, and raises as that:
-      then those before are added, and none after. Where others may collect meanwhile, all
-      but the last two objects that this domain has made must be reachable already. *)
+      then those before are added, and none after; none at all if [Key.to_string] raises.
+      Where others may collect meanwhile, all but the last two objects that this domain
+      has made must be reachable already. *)
 
   val get_batch : Key.t array -> _ addr option array
-  (** [get_batch ks] is {!get} of each of [ks]. *)
+  (** [get_batch ks] is {!get} of each of [ks]. As any address, those found keep nothing
+      alive. *)
 
   val mem_batch : Key.t array -> bool array
   (** [mem_batch ks] is {!mem} of each of [ks]. *)
@@ -161,7 +163,8 @@ module type Batches = sig
 
   val add_batch : (key * value) array -> added
   (** [add_batch entries] is [add k v] for each of [entries], in turn, and raises as that:
-      then those before are added, and none after. *)
+      then those before are added, and none after; none at all if [Key.to_string] raises.
+  *)
 
   val get_batch : key array -> value option array
   (** [get_batch ks] is [get] of each of [ks], and raises as that. *)
@@ -226,7 +229,8 @@ module AddrHeap (Key : Key) (Value : AddrValue) : sig
   val add : Key.t -> Value.t addr -> Value.t addr
   (** [add k addr] is as {!HashtblSegment.add}. *)
 
-  (** [add_batch] tells as {!HashtblSegment.add_batch} what is stored afterwards. *)
+  (** [add_batch] tells what is stored afterwards, and asks of the objects what
+      {!HashtblSegment.add_batch} does. *)
   include
     Batches
       with type key := key

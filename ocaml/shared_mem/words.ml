@@ -69,14 +69,13 @@ let check_tag tag addr =
   if tag_of header <> tag then raise_header addr;
   header
 
-let rec read_found find read = function
-  | None -> None
-  | Some addr -> (
-      try Some (read addr)
-      with (Invalid_address _ | Invalid_header _) as wrong -> (
-        match find () with
-        | Some again when again == addr -> raise wrong
-        | found -> read_found find read found))
+let rec read_found find read =
+  let addr = find () in
+  if addr = 0 then None
+  else
+    try Some (read addr)
+    with (Invalid_address _ | Invalid_header _) as wrong ->
+      if find () = addr then raise wrong else read_found find read
 
 type compression = No_compression | Lz4 | Zstd of int
 

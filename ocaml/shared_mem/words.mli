@@ -106,12 +106,12 @@ val tagged : int -> int
 
 (** {1 Values that are found} *)
 
-val read_found :
-  (unit -> 'k addr option) -> ('k addr -> 'a) -> 'k addr option -> 'a option
-(** [read_found find read found] is what [read] makes of the address that was [found]. By
-    then the master may have removed it and a collection freed it, and [read] raises: so
-    it is looked for again, with [find], and what [read] raised stands only if it is still
-    there. *)
+val read_found : (unit -> int) -> (_ addr -> 'a) -> 'a option
+(** [read_found find read] is what [read] makes of the address that [find ()] is, [None]
+    if that is 0. Nothing of this domain's runs between the two in native code, where
+    [find] allocates nothing. But the master may remove what was found, and a collection
+    free it: then [read] raises, and it is looked for again. What [read] raised stands
+    only if it is still there. *)
 
 (** {1 Compression} *)
 

@@ -55,7 +55,7 @@ impl Elements {
         debug_assert!(at < self.count);
         let at = self.first + at;
         // SAFETY:
-        // - the array has more elements than `first + count`, as `new` found out, and stays where it
+        // - the array has `first + count` elements and more, as `new` found out, and stays where it
         //   is; so do its strings. One of 8 bytes or more has at least two words, of which the
         //   first is all its own.
         unsafe {
