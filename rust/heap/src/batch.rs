@@ -86,7 +86,7 @@ impl Heap {
 /// one of them has no more. How many turns there were before.
 #[inline]
 fn in_turn<T: Copy>(
-    mut count: usize,
+    count: usize,
     ask: impl Fn(usize) -> Option<T>,
     mut each: impl FnMut(usize, T) -> bool,
 ) -> usize {
@@ -100,10 +100,7 @@ fn in_turn<T: Copy>(
             break;
         };
         if done + AHEAD < count {
-            match ask(done + AHEAD) {
-                Some(next) => waiting[done % AHEAD] = Some(next),
-                None => count = done + AHEAD,
-            }
+            waiting[done % AHEAD] = ask(done + AHEAD);
         }
         if !each(done, now) {
             break;
