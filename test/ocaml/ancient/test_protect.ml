@@ -58,11 +58,10 @@ let reads () =
 let memory_comes_back () =
   let v = Array.init 200_000 string_of_int in
   Ancient.delete (protect v);
-  let before = resident_bytes () in
-  for _ = 1 to 50 do
-    Ancient.delete (protect v)
-  done;
-  check_bool "no growth" true (resident_bytes () - before < 8 lsl 20)
+  leaves_no_memory ~most:(8 lsl 20) (fun () ->
+      for _ = 1 to 50 do
+        Ancient.delete (protect v)
+      done)
 
 (* More values than the kernel allows mappings: neighbours are one, and so are the dead. *)
 let few_mappings () =

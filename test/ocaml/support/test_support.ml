@@ -10,9 +10,14 @@ let guarded f =
         (Printexc.get_backtrace ());
       2
 
+let verifying =
+  match Sys.getenv_opt "OCAMLRUNPARAM" with
+  | Some p -> String.contains p 'V'
+  | None -> false
+
 let run ?(seconds = 300) name suites =
   (* SIGALRM's default action ends the process even while a stub is stuck. *)
-  ignore (Unix.alarm seconds);
+  ignore (Unix.alarm (if verifying then 2 * seconds else seconds));
   match Sys.getenv_opt role_variable with
   | None -> Alcotest.run ~show_errors:true name suites
   | Some wanted -> (
@@ -86,16 +91,25 @@ let with_temp_dir f =
     (fun () -> f dir)
 
 let lines path = In_channel.with_open_bin path (fun c -> In_channel.input_all c)
-
-let verifying =
-  match Sys.getenv_opt "OCAMLRUNPARAM" with
-  | Some p -> String.contains p 'V'
-  | None -> false
-
 let collect () = if verifying then Gc.full_major () else Gc.compact ()
 
 let resident_bytes () =
   Scanf.sscanf (lines "/proc/self/statm") "%d %d" (fun _ resident -> resident * 4096)
+
+(* Resident memory grows by itself at times: the kernel makes huge pages of small ones when it
+   pleases. What leaks, leaks every time. *)
+let leaves_no_memory ~most f =
+  let rec go rounds grown =
+    if rounds = 0 then
+      Alcotest.failf "bytes more, each time: %s"
+        (String.concat ", " (List.rev_map string_of_int grown))
+    else
+      let before = resident_bytes () in
+      f ();
+      let more = resident_bytes () - before in
+      if more >= most then go (rounds - 1) (more :: grown)
+  in
+  go 5 []
 
 let mappings () = List.length (String.split_on_char '\n' (lines "/proc/self/maps")) - 1
 

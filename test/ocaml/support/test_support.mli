@@ -4,7 +4,8 @@
 val run : ?seconds:int -> string -> (string * unit Alcotest.test_case list) list -> unit
 (** [run name suites] runs [suites] with Alcotest under a watchdog: a process that lives
     longer than [seconds] (default 300) is killed by SIGALRM, wherever it hangs, also
-    inside a stub that never comes back. *)
+    inside a stub that never comes back. Where the debug runtime verifies the heap it has
+    twice as long. *)
 
 val test : string -> (unit -> unit) -> unit Alcotest.test_case
 (** [test name f] is the quick test case that runs [f]. *)
@@ -61,6 +62,10 @@ val collect : unit -> unit
 
 val resident_bytes : unit -> int
 (** [resident_bytes ()] is this process's resident memory, of /proc/self/statm. *)
+
+val leaves_no_memory : most:int -> (unit -> unit) -> unit
+(** [leaves_no_memory ~most f] runs [f] up to five times, and fails unless resident memory
+    grew by less than [most] bytes in one of them. [f] gives back whatever it takes. *)
 
 val mappings : unit -> int
 (** [mappings ()] is the number of lines of /proc/self/maps. *)
