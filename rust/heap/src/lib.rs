@@ -10,6 +10,7 @@
 //! before they are used.
 #![warn(clippy::all)]
 
+mod ahead;
 pub mod alloc;
 mod attach;
 mod backing;

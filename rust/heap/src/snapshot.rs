@@ -2,6 +2,7 @@
 //! anything is touched, and loaded into a heap of any size that holds it. `format.rs` has
 //! the format.
 
+use crate::ahead::Ahead;
 use crate::batch::AHEAD;
 use crate::error::{Error, Result};
 use crate::format::{Head, Objects, PIECE_BYTES};
@@ -11,7 +12,7 @@ use crate::memory;
 use crate::object::address;
 use crate::sync::Ordering;
 use crate::table::Hash;
-use crate::Backing;
+use hh_region::pages;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::BorrowedFd;
@@ -92,7 +93,10 @@ impl Heap {
             }
         }
         self.make_room(self.layout().heap_start + head.heap_bytes);
-        let loaded = self.fill(&mut file, &head);
+        let start = self.layout().heap_start;
+        let end = (start + head.heap_bytes).next_multiple_of(pages::page_size() as u64);
+        let end = end.min(self.layout().heap_end);
+        let loaded = self.with_memory_ahead(start..end, |ahead| self.fill(&mut file, &head, ahead));
         if loaded.is_err() {
             self.empty();
         }
@@ -118,17 +122,12 @@ impl Heap {
     }
 
     /// Loads a file into this empty heap, checking it.
-    fn fill(&self, file: &mut Reader, head: &Head) -> Result<()> {
+    fn fill(&self, file: &mut Reader, head: &Head, memory: &mut Ahead<'_>) -> Result<()> {
         let start = self.layout().heap_start;
+        let end = start + head.heap_bytes;
         let shift = start.wrapping_sub(head.heap_start);
-        let info = self.span().info();
-        // Relaxed, here and below: nobody else is there, by contract.
-        self.reserve(start, head.heap_bytes)?;
-        let reserved =
-            (start + head.heap_bytes).next_multiple_of(hh_region::pages::page_size() as u64);
-        let reserved = reserved.min(self.layout().heap_end);
-        info.reserved.fetch_max(reserved, Ordering::Relaxed);
-        info.top.store(start + head.heap_bytes, Ordering::Relaxed);
+        // Relaxed: nobody else is there, by contract.
+        self.span().info().top.store(end, Ordering::Relaxed);
 
         let count = self.local()?.count(lanes::lane());
         let soon = |hash| self.expect_key(Hash::from_word(hash));
@@ -149,10 +148,11 @@ impl Heap {
                 }
                 Ok(())
             })?;
+            memory.wait_for(start + at + words.len() as u64 * 8)?;
             self.span().copy_in((start + at) as i64, bytes_of(words))
         })?;
         objects.end()?;
-        self.collector().clear(start + head.heap_bytes);
+        self.collector().clear(end);
         Ok(())
     }
 }

@@ -130,6 +130,40 @@ fn check_lists_only(heap: &Heap) {
     check(heap);
 }
 
+/// Of more pieces of memory than one: another thread gets them.
+#[test]
+fn a_large_heap_comes_back_and_one_damaged_at_its_end_does_not() {
+    const WORDS: u64 = 1 << 20;
+    let (saved, file) = (heap(128 << 20, 8), file());
+    for n in 1..=9 {
+        let text = object(&saved, STRING, &vec![n; WORDS as usize]);
+        saved.add(&n.to_ne_bytes(), text as i64).unwrap();
+    }
+    saved.save(file.as_fd()).unwrap();
+    for size in [128 << 20, 1 << 30] {
+        let heap = heap(size, 8);
+        seek(&file, 0);
+        heap.restore(file.as_fd()).unwrap();
+        for n in 1..=9_u64 {
+            let text = heap.get(&n.to_ne_bytes()).unwrap();
+            let mut words = (1..=WORDS).step_by(61);
+            assert!(words.all(|w| heap.load((text + 8 * w) as i64) == Ok(n as i64)));
+        }
+        assert_eq!(heap.used_bytes(), saved.used_bytes());
+        let more = object(&heap, 3, &[0; 100_000]);
+        heap.add(&99_u64.to_ne_bytes(), more as i64).unwrap();
+    }
+    let heap = heap(128 << 20, 8);
+    sys::write_at(file.as_fd(), &[77], len(&file) - 1).unwrap();
+    seek(&file, 0);
+    assert!(matches!(heap.restore(file.as_fd()), Err(Error::Refused(_))));
+    assert_eq!((heap.used_bytes(), heap.table_stats().used), (0, 0));
+    let text = heap.alloc(WORDS as i64).unwrap();
+    assert!((0..WORDS)
+        .step_by(61)
+        .all(|w| heap.load_word(text + 8 * w) == 0));
+}
+
 #[test]
 fn an_empty_heap_comes_back() {
     let (empty, file) = (heap(1 << 20, 4), file());

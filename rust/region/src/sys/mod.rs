@@ -9,6 +9,7 @@ mod lock;
 pub mod mapping_calls;
 mod memory;
 mod message;
+mod signals;
 
 pub use available::*;
 pub use buffer::*;
@@ -16,6 +17,7 @@ pub use file::*;
 pub use lock::*;
 pub use memory::*;
 pub use message::*;
+pub use signals::*;
 
 /// The process's id.
 pub fn process_id() -> u32 {
