@@ -10,6 +10,7 @@ mod checksum;
 pub mod claim;
 mod error;
 mod fallible;
+pub mod freelist;
 pub mod huge;
 pub mod memfd;
 pub mod pages;
@@ -22,6 +23,7 @@ pub mod scratch;
 pub mod shared;
 pub mod sync;
 pub mod sys;
+pub mod tickets;
 mod tombstone;
 
 pub use checksum::checksum;

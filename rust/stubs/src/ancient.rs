@@ -3,7 +3,7 @@
 //!
 //! A proxy of a marked value is a block whose one field is its *cell*, an Abstract block, which makes
 //! comparing and marshalling a proxy raise, and marking one be refused, as in the original. Nothing in
-//! the cell changes: that a value was deleted stands with its ticket ([`crate::tickets`]). So a value
+//! the cell changes: that a value was deleted stands with its ticket ([`hh_region::tickets`]). So a value
 //! deleted through a copy that `Obj.dup` makes, of the proxy or of the cell, is deleted for all. The
 //! cell's words are values (so that nothing here needs a root):
 //!
@@ -18,10 +18,10 @@ use crate::ancient_file;
 use crate::classify::InProcess;
 use crate::raise::{boundary, Exn};
 use crate::slices::{self, Copying};
-use crate::tickets::Ticket;
 use hh_graph::header::{self, is_block, tag, TOMBSTONE, WORD};
 use hh_graph::{CopyError, Policy, Source};
 use hh_image::arena::{self, Extent, Placed};
+use hh_region::tickets::Ticket;
 use hh_region::{registry, Kind};
 use ocaml_sys::Value;
 

@@ -19,7 +19,6 @@ mod scratch;
 mod setup;
 mod shared_mem;
 mod slices;
-mod tickets;
 mod to_heap;
 mod value;
 mod view;

@@ -3,21 +3,18 @@
 
 use super::slot::{Contents, Slot};
 use crate::error::{Error, Result};
+use crate::freelist;
 use crate::sync::process::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Slots in chunk 0; chunk `k` has twice as many as chunk `k - 1`.
 const FIRST: usize = 64;
 const CHUNKS: usize = 26;
 
-/// The end of the list of free slots.
-const NONE: u32 = u32::MAX;
-
 pub(super) struct Slots {
     chunks: [AtomicPtr<Slot>; CHUNKS],
     /// How many slots were ever given out.
     used: AtomicU32,
-    /// The first free slot, and in the upper half a count of changes, which keeps a
-    /// thread that was away from mistaking a new list for the old one.
+    /// The list of free slots.
     free: AtomicU64,
 }
 
@@ -30,7 +27,7 @@ impl Slots {
         Slots {
             chunks: [const { AtomicPtr::new(core::ptr::null_mut()) }; CHUNKS],
             used: AtomicU32::new(0),
-            free: AtomicU64::new(NONE as u64),
+            free: AtomicU64::new(freelist::EMPTY),
         }
     }
 
@@ -67,7 +64,7 @@ impl Slots {
             let mut made = Vec::new();
             made.try_reserve_exact(size)
                 .map_err(|_| Error::new(libc::ENOMEM, "register", format!("{size} spans more")))?;
-            made.extend((0..size).map(|_| Slot::unused(NONE)));
+            made.extend((0..size).map(|_| Slot::unused(freelist::NONE)));
             let made = Box::leak(made.into_boxed_slice());
             let ours = made.as_mut_ptr();
             let null = core::ptr::null_mut();
@@ -88,26 +85,8 @@ impl Slots {
 
     /// Takes a free slot, if any was freed before.
     fn recycled(&self) -> Option<(u32, &Slot)> {
-        // Acquire (here and on failure): pairs with the Release in `free`, for `next_free`.
-        let mut head = self.free.load(Ordering::Acquire);
-        loop {
-            let n = head as u32;
-            if n == NONE {
-                return None;
-            }
-            let slot = self.slot(n)?;
-            // Relaxed: ordered by the Acquire above; stale if the list changed, which the
-            // exchange notices by the count of changes.
-            let next = slot.next_free.load(Ordering::Relaxed);
-            let changed = ((head >> 32).wrapping_add(1) << 32) | u64::from(next);
-            match self
-                .free
-                .compare_exchange(head, changed, Ordering::Acquire, Ordering::Acquire)
-            {
-                Ok(_) => return Some((n, slot)),
-                Err(now) => head = now,
-            }
-        }
+        let n = freelist::take(&self.free, |n| self.slot(n).map(|slot| &slot.next_free))?;
+        self.slot(n).map(|slot| (n, slot))
     }
 
     /// Gives a span a slot; the slot's number and the span's id.
@@ -145,20 +124,7 @@ impl Slots {
         let Some(slot) = self.slot(n) else { return };
         // One that never got into the tree is not retired yet.
         slot.empty();
-        // Relaxed: a first guess, corrected by the exchange.
-        let mut head = self.free.load(Ordering::Relaxed);
-        loop {
-            // Relaxed: published by the exchange.
-            slot.next_free.store(head as u32, Ordering::Relaxed);
-            let changed = ((head >> 32).wrapping_add(1) << 32) | u64::from(n);
-            // Release: pairs with the Acquire in `recycled`, for `next_free` and for `Slot::fill`.
-            match self
-                .free
-                .compare_exchange(head, changed, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
+        // Whoever takes it comes after this, as `Slot::fill` wants.
+        freelist::put(&self.free, n, &slot.next_free);
     }
 }

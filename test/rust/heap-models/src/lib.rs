@@ -1,5 +1,5 @@
-//! The lock-free files of the shared heap, and one of the regions' registry, compiled against loom's atomics: the shipped source
-//! itself, by its path. `tests/` has the models.
+//! The lock-free files of the shared heap, and two of what is below it, compiled against loom's
+//! atomics: the shipped source itself, by its path. `tests/` has the models.
 #![allow(dead_code, unused_imports)]
 
 /// loom's atomics, in the place of the machine's.
@@ -19,6 +19,8 @@ pub mod collector;
 pub mod entity;
 #[path = "../../../../rust/heap/src/error.rs"]
 pub mod error;
+#[path = "../../../../rust/region/src/freelist.rs"]
+pub mod freelist;
 #[path = "../../../../rust/heap/src/info.rs"]
 mod info;
 #[path = "../../../../rust/heap/src/insert.rs"]
