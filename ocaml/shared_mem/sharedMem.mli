@@ -249,7 +249,9 @@ val load_heap : Unix.file_descr -> unit
     twice, unless the heap is empty. A second transaction begins. Addresses from before
     are good no more; programs must apply the functors of this module in the same order as
     the one that saved. The master's, while nobody else uses the heap; threads and other
-    domains that don't run meanwhile.
+    domains that don't run meanwhile. Where it takes more than 32 MB, up to three threads,
+    in which all signals are blocked, get memory from the system while this one loads, and
+    are gone when it returns.
 
     @raise Invalid_argument
       if the file isn't a saved heap, or is damaged; if [fd] must be read twice and

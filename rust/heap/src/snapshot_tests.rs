@@ -130,7 +130,7 @@ fn check_lists_only(heap: &Heap) {
     check(heap);
 }
 
-/// Of more pieces of memory than one: another thread gets them.
+/// Of so much memory that other threads get some of it; and of many pieces.
 #[test]
 fn a_large_heap_comes_back_and_one_damaged_at_its_end_does_not() {
     const WORDS: u64 = 1 << 20;
@@ -153,8 +153,36 @@ fn a_large_heap_comes_back_and_one_damaged_at_its_end_does_not() {
         let more = object(&heap, 3, &[0; 100_000]);
         heap.add(&99_u64.to_ne_bytes(), more as i64).unwrap();
     }
+    let target = heap(128 << 20, 8);
+    let kept = object(&target, STRING, &[7]);
+    target.add(&1_u64.to_ne_bytes(), kept as i64).unwrap();
+    let refused = |what: &str| {
+        seek(&file, 0);
+        let Err(Error::Refused(text)) = target.restore(file.as_fd()) else {
+            panic!("not refused: {what}");
+        };
+        assert!(text.contains(what), "{text}");
+        assert_eq!(target.get(&1_u64.to_ne_bytes()), Ok(kept));
+        assert_eq!((target.load_word(kept + 8), target.used_bytes()), (7, 16));
+    };
+    // Behind the head and the table's piece, and in the midst of one.
+    let piece = |n: u64| 64 + 9 * 16 + 8 + (n - 1) * (PIECE as u64 * 8 + 8);
+    for n in [1, 2, 17, 100, 288] {
+        let mut byte = [0];
+        let at = piece(n) + 1000;
+        sys::read_at(file.as_fd(), &mut byte, at).unwrap();
+        sys::write_at(file.as_fd(), &[!byte[0]], at).unwrap();
+        // What comes behind is damaged as well: the first is told.
+        sys::write_at(file.as_fd(), &[77], len(&file) - 1).unwrap();
+        refused(&format!("bad checksum of piece {n}"));
+        sys::write_at(file.as_fd(), &byte, at).unwrap();
+    }
+    refused("bad checksum of piece 289");
+    sys::set_len(file.as_fd(), len(&file) - 1).unwrap();
+    refused("cut short");
+    sys::set_len(file.as_fd(), piece(150) + 77).unwrap();
+    refused("cut short");
     let heap = heap(128 << 20, 8);
-    sys::write_at(file.as_fd(), &[77], len(&file) - 1).unwrap();
     seek(&file, 0);
     assert!(matches!(heap.restore(file.as_fd()), Err(Error::Refused(_))));
     assert_eq!((heap.used_bytes(), heap.table_stats().used), (0, 0));
