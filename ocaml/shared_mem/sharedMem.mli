@@ -199,7 +199,8 @@ val collect_full : unit -> unit
 val compact : unit -> unit
 (** [compact ()] finishes the collection that goes on, if any, runs a whole one, and
     compacts: afterwards the heap has nothing in it that isn't reachable. Takes time
-    proportional to heap and table, and, while it runs, memory of a 32nd of the heap. The
+    proportional to heap and table, and, while it runs, memory of a 32nd of the heap. A
+    second thread, in which all signals are blocked, sees to a large table meanwhile. The
     running transaction is one, as after {!reset_heap}. The master's; raises as
     {!collect_slice}.
 

@@ -5,6 +5,7 @@
 //! the heap with it, and whoever connects afterwards is told so. No other process and no other
 //! domain may use the heap meanwhile: this is the one thing that cannot go on beside others.
 
+use crate::both::both;
 use crate::collector::Phase;
 use crate::entity::{self, Entity};
 use crate::error::{Error, Result};
@@ -19,13 +20,16 @@ use std::os::fd::AsFd;
 /// The next version after a compaction.
 pub(crate) const FIRST_VERSION: u64 = 2;
 
+/// A table of so many slots is worth a thread of its own.
+const MANY_SLOTS: u64 = 1 << 18;
+
 impl Heap {
     /// Moves all objects down to where no space is free between them, and gives the memory above
     /// back to the system. Addresses from before are good no more. The versions of entities begin
     /// anew, with a second transaction.
     ///
-    /// Takes time proportional to heap and table, and memory of a 32nd of the heap. The master's,
-    /// while no other process, and no other thread, uses the heap.
+    /// Takes time proportional to heap and table, and memory of a 32nd of the heap. Another thread sees
+    /// to the table, if that is large. The master's, while no other process, and no other thread, uses the heap.
     ///
     /// # Errors
     /// [`Error::Refused`] unless the collector is idle; [`Error::OutOfMemory`];
@@ -81,17 +85,35 @@ impl Heap {
                 _ => Err(Error::InvalidAddress { addr: field as i64 }),
             }
         };
-        for (_, addr) in self.span().table().entries() {
-            check(addr)?;
-        }
+        let table = || {
+            let mut entries = self.span().table().entries();
+            entries.try_for_each(|(_, addr)| check(addr))
+        };
         let versions = self.next_version();
-        self.live_objects(top, |_, header, fields| {
-            if header.tag() == ENTITY {
-                let (latest, other) = reachable(fields, versions);
-                return latest.into_iter().chain(other).try_for_each(check);
-            }
-            fields.iter().try_for_each(check)
-        })
+        let objects = || {
+            self.live_objects(top, |_, header, fields| {
+                if header.tag() == ENTITY {
+                    let (latest, other) = reachable(fields, versions);
+                    return latest.into_iter().chain(other).try_for_each(check);
+                }
+                fields.iter().try_for_each(check)
+            })
+        };
+        let (table, objects) = self.table_and_objects(table, objects);
+        table.and(objects)
+    }
+
+    /// Does what is to be done with the table, and what with the objects: at once, if it is much.
+    fn table_and_objects<A: Send, B>(
+        &self,
+        table: impl Fn() -> A + Sync,
+        objects: impl FnOnce() -> B,
+    ) -> (A, B) {
+        if self.layout().slots() >= MANY_SLOTS {
+            both(table, objects)
+        } else {
+            (table(), objects())
+        }
     }
 
     /// Calls `visit` with the address, the header and the fields of each object that has addresses.
@@ -130,9 +152,16 @@ impl Heap {
                 field.store(new | (word & MARK), Ordering::Relaxed);
             }
         };
-        for (_, addr) in self.span().table().entries() {
-            update(addr);
-        }
+        let table = || {
+            let entries = self.span().table().entries();
+            entries.for_each(|(_, addr)| update(addr));
+        };
+        let objects = || self.move_objects(&update, top, new_top);
+        self.table_and_objects(table, objects);
+    }
+
+    /// Moves the objects, whose fields `update` brings up to date.
+    fn move_objects(&self, update: &impl Fn(&AtomicU64), top: u64, new_top: u64) {
         let versions = self.next_version();
         let mut to = self.layout().heap_start;
         // Objects side by side move together, once the walk is past them.

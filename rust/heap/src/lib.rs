@@ -16,6 +16,7 @@ mod attach;
 mod backing;
 pub mod barrier;
 mod batch;
+mod both;
 mod cells;
 mod change;
 mod chunks;

@@ -51,6 +51,55 @@ fn compaction_keeps_contents_and_order_and_gives_memory_back() {
     assert_eq!(value, [7; 5000]);
 }
 
+// So many slots that another thread sees to the table; also where it finds what is no address.
+#[test]
+fn a_large_table_follows_its_objects() {
+    let config = Config {
+        table_pow: 18,
+        ..CONFIG
+    };
+    let heap = Heap::create(&config, &Early::new()).unwrap().0;
+    const LAST: u64 = 20_000;
+    for n in 1..=LAST {
+        let list = record(&heap, &[n * 2 + 1, 0]);
+        root(&heap, n, record(&heap, &[list, list]));
+    }
+    for n in (1..=LAST).filter(|n| n % 3 == 0) {
+        heap.remove(&key(n)).unwrap();
+    }
+    let check = || {
+        for n in 1..=LAST {
+            let addr = get(&heap, n);
+            assert_eq!(addr == 0, n % 3 == 0);
+            if addr != 0 {
+                let list = field(&heap, addr, 0);
+                assert_eq!(field(&heap, addr, 1), list);
+                assert_eq!(field(&heap, list, 0), n * 2 + 1);
+            }
+        }
+    };
+    heap.full_cycle().unwrap();
+    let first = get(&heap, LAST - 1);
+    heap.compact().unwrap();
+    check();
+    assert!(get(&heap, LAST - 1) < first);
+    // An entry that leads nowhere: nothing moves.
+    let entries = || heap.span().table().entries();
+    let (_, entry) = entries()
+        .find(|(_, addr)| addr.load(Ordering::Relaxed) != 0)
+        .unwrap();
+    let good = entry.fetch_add(4, Ordering::Relaxed);
+    let refused = heap.compact();
+    assert_eq!(
+        refused,
+        Err(Error::InvalidAddress {
+            addr: good as i64 + 4
+        })
+    );
+    entry.store(good, Ordering::Relaxed);
+    check();
+}
+
 #[test]
 fn compaction_lets_entities_begin_anew() {
     let heap = heap();
