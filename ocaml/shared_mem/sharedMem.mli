@@ -200,7 +200,7 @@ val compact : unit -> unit
 (** [compact ()] finishes the collection that goes on, if any, runs a whole one, and
     compacts: afterwards the heap has nothing in it that isn't reachable. Takes time
     proportional to heap and table, and, while it runs, memory of a 32nd of the heap. A
-    second thread, in which all signals are blocked, sees to a large table meanwhile. The
+    second thread, in which signals are blocked, sees to a large table meanwhile. The
     running transaction is one, as after {!reset_heap}. The master's; raises as
     {!collect_slice}.
 
@@ -251,8 +251,8 @@ val load_heap : Unix.file_descr -> unit
     are good no more; programs must apply the functors of this module in the same order as
     the one that saved. The master's, while nobody else uses the heap; threads and other
     domains that don't run meanwhile. Where it takes more than 32 MB, up to three threads,
-    in which all signals are blocked, get memory from the system while this one loads, and
-    are gone when it returns.
+    in which signals are blocked, get memory from the system while this one loads, and are
+    gone when it returns.
 
     @raise Invalid_argument
       if the file isn't a saved heap, or is damaged; if [fd] must be read twice and

@@ -1,7 +1,6 @@
 //! Memory for what is about to be written, had by other threads while this one goes on: the kernel
 //! fills every page with zeroes, which takes longer than reading a file into it.
 
-use crate::backing::Backing;
 use crate::error::Result;
 use crate::heap::Heap;
 use crate::sync::{AtomicU64, Ordering};
@@ -45,7 +44,7 @@ impl Pieces<'_> {
     /// Gets the memory of a piece.
     fn get(&self, piece: u64) -> Result<u64> {
         let start = self.start(piece);
-        self.heap.reserve(start, self.end(piece) - start)?;
+        self.heap.back(start, self.end(piece) - start)?;
         Ok(piece)
     }
 
@@ -80,16 +79,17 @@ pub(crate) struct Ahead<'a> {
 }
 
 impl Heap {
-    /// Runs `work` while other threads get the memory of `span`, if it is large, which is below the
-    /// heap's top; `work` waits for what it writes to by [`Ahead::wait_for`]. Where that fails, or
-    /// `work` does, some of the span has its memory.
+    /// Runs `work` while other threads get the memory of `span`, if it is large; `work` first says that
+    /// the span is below the heap's top, and waits for what it writes to by [`Ahead::wait_for`]. Where
+    /// that fails, or `work` does, some of the span has its memory. That the system has so much is for
+    /// the caller to check.
     pub(crate) fn with_memory_ahead<T>(
         &self,
         span: Range<u64>,
         work: impl FnOnce(&mut Ahead<'_>) -> Result<T>,
     ) -> Result<T> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        // One piece is this thread's, at least.
+        // This thread gets some, too.
         let others = (span.end - span.start) / PIECE;
         let threads = (processors - 1).min(others as usize).min(MOST_THREADS);
         let pieces = Pieces {
@@ -99,14 +99,15 @@ impl Heap {
         };
         thread::scope(|scope| {
             let (sender, got) = mpsc::channel();
-            for _ in 0..threads {
+            let start = |_| {
                 let (pieces, sender) = (&pieces, sender.clone());
                 let get = move || pieces.get_all(&sender);
                 let thread = thread::Builder::new().stack_size(STACK_BYTES);
                 // Signals' handlers run on threads that the program knows. Where the system gives no
                 // thread, there is one less.
-                sys::with_signals_blocked(|| drop(thread.spawn_scoped(scope, get)));
-            }
+                sys::with_signals_blocked(|| thread.spawn_scoped(scope, get).ok())
+            };
+            let others: Vec<_> = (0..threads).filter_map(start).collect();
             drop(sender);
             let mut ahead = Ahead {
                 pieces: &pieces,
@@ -114,8 +115,14 @@ impl Heap {
                 first: 0,
                 later: BTreeSet::new(),
             };
+            let done = work(&mut ahead);
             // The others end with their pieces when nobody listens any more.
-            work(&mut ahead)
+            drop(ahead);
+            for other in others {
+                // What one that panicked did not get, this thread did, or had no use for.
+                let _ = other.join();
+            }
+            done
         })
     }
 }
@@ -250,17 +257,18 @@ mod tests {
         let theirs = [pieces.begin().unwrap(), pieces.begin().unwrap()];
         sender.send(pieces.get(theirs[1])).unwrap();
         let mut ahead = ahead(&pieces, got);
+        let (heap, pieces) = (&heap, &pieces);
         thread::scope(|scope| {
-            scope.spawn(|| {
+            scope.spawn(move || {
                 while pieces.next.load(Ordering::Relaxed) < 5 {
-                    assert!(reserved(&heap) <= pieces.start(0));
+                    assert!(reserved(heap) <= pieces.start(0));
                     thread::yield_now();
                 }
                 sender.send(pieces.get(theirs[0])).unwrap();
             });
             ahead.wait_for(pieces.end(0)).unwrap();
         });
-        assert_eq!(reserved(&heap), pieces.span.end);
+        assert_eq!(reserved(heap), pieces.span.end);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::thread;
 /// What the other thread needs, at most.
 const STACK_BYTES: usize = 256 << 10;
 
-/// Runs `other` in another thread while this one runs `this`: what they give. One after the other
-/// where there is one processor, or no thread to be had. Starting one takes a tenth of a millisecond.
+/// Runs `other` in another thread while this one runs `this`: what they give. Where there is one
+/// processor, or no thread to be had, `other` comes second. Starting one takes a tenth of a millisecond.
 ///
 /// Signals are blocked in the other thread: their handlers run on threads that the program knows.
 pub(crate) fn both<A: Send, B>(other: impl Fn() -> A + Sync, this: impl FnOnce() -> B) -> (A, B) {

@@ -153,6 +153,8 @@ impl Heap {
             }
         };
         let table = || {
+            // For the stores of the thread that this is: as in `compact`.
+            fence(Ordering::Release);
             let entries = self.span().table().entries();
             entries.for_each(|(_, addr)| update(addr));
         };
@@ -208,21 +210,23 @@ impl Heap {
         let layout = *self.layout();
         let old_top = self.top();
         // Relaxed: nobody else is there, by contract.
-        let reserved = info.reserved.load(Ordering::Relaxed);
-        let reserved = reserved.clamp(old_top, layout.heap_end);
+        let known = info.reserved.load(Ordering::Relaxed);
+        // A load that failed has memory above that, which it has not written to.
+        let reserved = known.clamp(old_top, layout.heap_end);
+        let written = known.min(old_top);
         let page = pages::page_size() as u64;
         // A multiple of the page's size in the file: the table begins at one.
         let keep = top.next_multiple_of(page).min(reserved);
-        self.span().zero(top, keep.min(old_top).max(top));
+        self.span().zero(top, keep.min(written).max(top));
         // What was given back counts as given back before it is: killed between the two, we leave
         // memory that nobody counts, not an address that has none. Relaxed: a system call follows, and
         // nobody else is there.
         info.reserved.store(keep, Ordering::Relaxed);
         let (offset, len) = (layout.table + keep, reserved - keep);
         if len > 0 && pages::give_back(self.file.as_fd(), offset, len).is_err() {
-            self.span().zero(keep, old_top.max(keep));
+            self.span().zero(keep, written.max(keep));
             // Relaxed: nobody else is there.
-            info.reserved.store(reserved, Ordering::Relaxed);
+            info.reserved.store(known, Ordering::Relaxed);
         }
         // Release: pairs with the exchange in `alloc.rs`; what is taken again is zero by then.
         info.top.store(top, Ordering::Release);

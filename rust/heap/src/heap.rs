@@ -47,6 +47,13 @@ const SMALL: u64 = 16 << 20;
 impl Backing for Heap {
     fn reserve(&self, addr: u64, len: u64) -> Result<()> {
         memory::check(addr, len)?;
+        self.back(addr, len)
+    }
+}
+
+impl Heap {
+    /// [`Backing::reserve`], where it is known that the system has so much.
+    pub(crate) fn back(&self, addr: u64, len: u64) -> Result<()> {
         let offset = self.layout().table + addr;
         let len = len.min(self.layout().file_len - offset);
         let at = self.span.base() as usize + offset as usize;
@@ -62,9 +69,7 @@ impl Backing for Heap {
             why: error.to_string(),
         })
     }
-}
 
-impl Heap {
     /// Where everything stands.
     pub fn layout(&self) -> &Layout {
         &self.span.layout

@@ -62,7 +62,8 @@ impl Heap {
     /// second transaction begins. The master's, while nobody else uses the heap.
     ///
     /// Unless this heap is empty, the file is read twice: first to check it. Takes a quarter of a
-    /// megabyte of memory. Other threads get the heap's memory meanwhile, if it is large.
+    /// megabyte of memory, and as much for each thread: up to three others get the heap's memory
+    /// meanwhile, if that is large.
     ///
     /// # Errors
     /// With nothing touched: [`Error::Refused`] for a file that isn't one of these or is damaged,

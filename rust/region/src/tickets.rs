@@ -114,13 +114,15 @@ impl Ticket {
         // Acquire: pairs with `give_back`.
         slot(self.number)
             .is_some_and(|slot| slot.generation.load(Ordering::Acquire) == self.generation)
+            && self.generation % 2 == 1
     }
 
     /// Gives it back; whether this call did, and none before.
     #[inline]
     pub fn give_back(self) -> bool {
         let Ticket { number, generation } = self;
-        let Some(slot) = slot(number) else {
+        // An even one is nobody's.
+        let Some(slot) = slot(number).filter(|_| generation % 2 == 1) else {
             return false;
         };
         // AcqRel: whoever gives it back has seen all uses that happened before, and shows `is_good`
@@ -169,12 +171,19 @@ mod tests {
     #[test]
     fn what_was_never_a_ticket_is_none() {
         let good = take();
+        let forged = |number, generation| {
+            let forged = Ticket { number, generation };
+            assert!(!forged.is_good() && !forged.give_back(), "{forged:?}");
+        };
         for number in [good.number, 1 << 27, u32::MAX] {
-            let wrong = [0, good.generation + 1, good.generation + 2, usize::MAX];
-            for generation in wrong {
-                let forged = Ticket { number, generation };
-                assert!(!forged.is_good() && !forged.give_back(), "{forged:?}");
+            for more in [1, 2, 3, 1 << 40] {
+                forged(number, good.generation + more);
             }
+            forged(number, usize::MAX);
+        }
+        // What a free number's generation is, and one's that nobody has had.
+        for number in [0, good.number, good.number + 1, CHUNK as u32 - 1] {
+            (0..10).for_each(|half| forged(number, 2 * half));
         }
         assert!(good.give_back());
     }
@@ -235,27 +244,26 @@ mod tests {
 
     #[test]
     fn a_thread_that_ends_gives_back_what_it_kept() {
-        let number = std::thread::spawn(|| {
+        let ended = std::thread::spawn(|| {
             let ticket = take();
             assert!(ticket.give_back());
-            ticket.number
+            ticket
         });
-        let number = number.join().unwrap();
-        // In the list, or another test has had it from there: not lost, then.
+        let Ticket { number, generation } = ended.join().unwrap();
+        // In the list, or another test has it from there by now: not lost, then.
         let slot = slot(number).unwrap();
-        let given_again = || slot.generation.load(Ordering::Relaxed) > 2;
-        let mut taken = Vec::new();
-        let found = loop {
-            match take_back() {
-                Some(other) if other != number => taken.push(other),
-                Some(_) => break true,
-                None => break false,
-            }
+        let given_again = || slot.generation.load(Ordering::Relaxed) > generation + 1;
+        let found = || {
+            let taken: Vec<u32> = std::iter::from_fn(take_back).collect();
+            let found = taken.contains(&number);
+            taken.into_iter().for_each(put_back);
+            found
         };
-        assert!(found || given_again());
-        if found {
-            put_back(number);
+        let mut tries = 0;
+        while !found() && !given_again() {
+            tries += 1;
+            assert!(tries < 10_000, "number {number} is lost");
+            std::thread::yield_now();
         }
-        taken.into_iter().for_each(put_back);
     }
 }
