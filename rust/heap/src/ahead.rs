@@ -4,7 +4,8 @@
 use crate::error::Result;
 use crate::heap::Heap;
 use crate::sync::{AtomicU64, Ordering};
-use hh_region::{huge, sys};
+use crate::threads;
+use hh_region::huge;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, RecvError, Sender};
@@ -15,9 +16,6 @@ const PIECE: u64 = huge::RUN as u64;
 
 /// The most threads besides this one. More only wait for each other in the kernel.
 const MOST_THREADS: usize = 3;
-
-/// What such a thread needs: some texts of /proc go over its stack, and little else.
-const STACK_BYTES: usize = 256 << 10;
 
 /// A span of a heap, in pieces; who gets which.
 struct Pieces<'a> {
@@ -88,10 +86,11 @@ impl Heap {
         span: Range<u64>,
         work: impl FnOnce(&mut Ahead<'_>) -> Result<T>,
     ) -> Result<T> {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         // This thread gets some, too.
-        let others = (span.end - span.start) / PIECE;
-        let threads = (processors - 1).min(others as usize).min(MOST_THREADS);
+        let threads = match (span.end - span.start) / PIECE {
+            0 => 0,
+            pieces => threads::others().min(pieces as usize).min(MOST_THREADS),
+        };
         let pieces = Pieces {
             heap: self,
             span,
@@ -101,12 +100,9 @@ impl Heap {
             let (sender, got) = mpsc::channel();
             let start = |_| {
                 let (pieces, sender) = (&pieces, sender.clone());
-                let get = move || pieces.get_all(&sender);
-                let thread = thread::Builder::new().stack_size(STACK_BYTES);
-                // Signals' handlers run on threads that the program knows. Where the system gives no
-                // thread, there is one less.
-                sys::with_signals_blocked(|| thread.spawn_scoped(scope, get).ok())
+                threads::start(scope, move || pieces.get_all(&sender))
             };
+            // Where the system gives no thread, there is one less.
             let others: Vec<_> = (0..threads).filter_map(start).collect();
             drop(sender);
             let mut ahead = Ahead {

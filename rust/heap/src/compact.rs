@@ -5,7 +5,6 @@
 //! the heap with it, and whoever connects afterwards is told so. No other process and no other
 //! domain may use the heap meanwhile: this is the one thing that cannot go on beside others.
 
-use crate::both::both;
 use crate::collector::Phase;
 use crate::entity::{self, Entity};
 use crate::error::{Error, Result};
@@ -13,6 +12,7 @@ use crate::heap::Heap;
 use crate::object::{address, Colour, Header, ENTITY, MARK, STRING};
 use crate::plan::Plan;
 use crate::sync::{fence, AtomicU64, Ordering};
+use crate::threads::both;
 use crate::walk::Piece;
 use hh_region::pages;
 use std::os::fd::AsFd;

@@ -16,7 +16,6 @@ mod attach;
 mod backing;
 pub mod barrier;
 mod batch;
-mod both;
 mod cells;
 mod change;
 mod chunks;
@@ -51,6 +50,7 @@ mod strings;
 mod sweep;
 pub mod sync;
 pub mod table;
+mod threads;
 pub mod walk;
 pub mod zstd;
 

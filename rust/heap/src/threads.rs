@@ -1,27 +1,40 @@
-//! Two things at once.
+//! Threads that help for a while.
 
 use hh_region::sys;
 use std::panic::resume_unwind;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
-/// What the other thread needs, at most.
+/// What a helper needs: some texts of /proc go over its stack, and little else.
 const STACK_BYTES: usize = 256 << 10;
 
-/// Runs `other` in another thread while this one runs `this`: what they give. Where there is one
-/// processor, or no thread to be had, `other` comes second. Starting one takes a tenth of a millisecond.
+/// How many threads besides this one have a processor.
+pub(crate) fn others() -> usize {
+    thread::available_parallelism().map_or(0, |processors| usize::from(processors) - 1)
+}
+
+/// Runs `work` in a thread of its own; `None` where the system gives none. Starting one takes a tenth
+/// of a millisecond.
 ///
-/// Signals are blocked in the other thread: their handlers run on threads that the program knows.
+/// Signals are blocked in it: their handlers run on threads that the program knows.
+pub(crate) fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Option<ScopedJoinHandle<'scope, T>> {
+    let thread = thread::Builder::new().stack_size(STACK_BYTES);
+    sys::with_signals_blocked(|| thread.spawn_scoped(scope, work).ok())
+}
+
+/// Runs `other` in another thread while this one runs `this`: what they give. Where there is one
+/// processor, or no thread to be had, `other` comes second.
 pub(crate) fn both<A: Send, B>(other: impl Fn() -> A + Sync, this: impl FnOnce() -> B) -> (A, B) {
     thread::scope(|scope| {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let start = || {
-            let thread = thread::Builder::new().stack_size(STACK_BYTES);
-            thread.spawn_scoped(scope, &other).ok()
+        let helper = match others() {
+            0 => None,
+            _ => start(scope, &other),
         };
-        let thread = (processors > 1).then(|| sys::with_signals_blocked(start));
         let this = this();
-        let other = match thread.flatten() {
-            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        let other = match helper {
+            Some(helper) => helper.join().unwrap_or_else(|panic| resume_unwind(panic)),
             None => other(),
         };
         (other, this)
