@@ -27,8 +27,16 @@ pub(crate) fn start<'scope, T: Send + 'scope>(
 /// Runs `other` in another thread while this one runs `this`: what they give. Where there is one
 /// processor, or no thread to be had, `other` comes second.
 pub(crate) fn both<A: Send, B>(other: impl Fn() -> A + Sync, this: impl FnOnce() -> B) -> (A, B) {
+    with_helpers(others(), other, this)
+}
+
+fn with_helpers<A: Send, B>(
+    most: usize,
+    other: impl Fn() -> A + Sync,
+    this: impl FnOnce() -> B,
+) -> (A, B) {
     thread::scope(|scope| {
-        let helper = match others() {
+        let helper = match most {
             0 => None,
             _ => start(scope, &other),
         };
@@ -48,29 +56,33 @@ mod tests {
 
     #[test]
     fn both_run_and_both_answers_come_back() {
-        let seen = Mutex::new(Vec::new());
-        let note = |what: &str| seen.lock().unwrap().push(what.to_owned());
-        let mut this = 0;
-        let answers = both(
-            || {
+        // The first time this thread does both.
+        for most in 0..2 {
+            let seen = Mutex::new(Vec::new());
+            let note = |what| seen.lock().unwrap().push((what, thread::current().id()));
+            let other = || {
                 note("other");
                 7
-            },
-            || {
+            };
+            let this = || {
                 note("this");
-                this += 1;
                 "done"
-            },
-        );
-        assert_eq!((answers, this), ((7, "done"), 1));
-        let mut seen = seen.into_inner().unwrap();
-        seen.sort();
-        assert_eq!(seen, ["other", "this"]);
+            };
+            assert_eq!(with_helpers(most, other, this), (7, "done"));
+            let mut seen = seen.into_inner().unwrap();
+            seen.sort_by_key(|(what, _)| *what);
+            let [("other", theirs), ("this", ours)] = seen[..] else {
+                panic!("{seen:?}");
+            };
+            assert_eq!(ours, thread::current().id());
+            assert_eq!(theirs == ours, most == 0);
+        }
     }
 
     #[test]
     fn a_panic_of_the_other_is_not_lost() {
-        let panicked = std::panic::catch_unwind(|| both(|| panic!("of the other"), || ()));
+        let panicked =
+            std::panic::catch_unwind(|| with_helpers(1, || panic!("of the other"), || ()));
         let panic = panicked.expect_err("no panic");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"of the other"));
     }
